@@ -88,13 +88,13 @@ EX_FN float ex_fma_soft(float a, float b, float c)
     double p = (double)a * (double)b, q = (double)c;
     double s = p + q, t = s - p;
     double e = (p - (s - t)) + (q - t);
-    uint64_t us, ue;
+    double inexact = e < 0 ? -1.0 : e > 0 ? 1.0 : 0.0;   /* SSE2 selects doubles in a vector, not integers */
+    uint64_t us, ui;
     memcpy(&us, &s, sizeof us);
-    memcpy(&ue, &e, sizeof ue);
-    uint64_t inexact = (uint64_t)((e < 0) | (e > 0));
-    uint64_t even = ~us & 1u;
-    uint64_t step = 1u - 2u * ((us ^ ue) >> 63);      /* towards e: +1, or -1 (mod 2^64) if signs differ */
-    us += step & (0u - (inexact & even));
+    memcpy(&ui, &inexact, sizeof ui);
+    uint64_t odd = (ui >> 52) & ~us & 1u;                /* 1 if s is inexact and its last bit is 0 ... */
+    uint64_t step = 1u - 2u * ((us ^ ui) >> 63);         /* ... then one ulp towards e: +1, -1 if signs differ */
+    us += step & (0u - odd);
     memcpy(&s, &us, sizeof s);
     return (float)s;
 }

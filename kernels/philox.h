@@ -40,12 +40,12 @@ EX_FN void ex_random4(uint64_t seed, uint32_t purpose, uint64_t id, uint32_t dra
     ex_philox(ctr, key, out);
 }
 
-/* bits / 2^64 cut to 24 significant bits: in [2^-64, 1 - 2^-24], never 0, never 1.  A uniform with a fixed
+/* bits / 2^64 cut to 24 significant bits, 0 counting as 1: in [2^-64, 1 - 2^-24].  A uniform with a fixed
  * grid of 2^-24 would let about 60 of 10^9 rows share the largest Gumbel key. */
 EX_FN float ex_uniform01(uint64_t bits)
 {
     uint32_t zeros = 0;
-    bits |= 1u;
+    bits |= (uint64_t)(bits == 0);
     for (int width = 32; width > 0; width /= 2)           /* count and shift out the leading zeros */
         if (!(bits >> (64 - width))) bits <<= width, zeros += (uint32_t)width;
     uint32_t mantissa = (uint32_t)(bits >> 40) & 0x7fffffu;

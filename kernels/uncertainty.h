@@ -5,12 +5,17 @@
  *   d_j = y_j - y1                 for every class j but best
  *   s = sum exp(d_j), t = sum exp(d_j) d_j     16 partials, class j into partial j % 16, ascending
  *
+ * Above EX_BLOCK_CLASSES classes each block of that many has 16 partials of its own, which are added, blocks
+ * ascending, to 16 totals.  One chain of 1,366 equal terms (c = 21,843) drifts by 2e-5, blocks by 1e-6.
+ *
  * No score is formed as 1 - p: p rounds to 1 long before its complement vanishes, so that the naive forms
  * return 0 for most of a confident pool.  Larger means label first.  NaN in, 7fc00000 out. */
 #ifndef SLUICE_UNCERTAINTY_H
 #define SLUICE_UNCERTAINTY_H
 
 #include "exact.h"
+
+enum { EX_BLOCK_CLASSES = 1024 };
 
 typedef struct ex_stat {
     float z1, z2;     /* largest and second largest y (equal on a tie); z2 = -inf if c = 1 */
@@ -37,6 +42,20 @@ EX_FN ex_stat ex_bad_stat(void)
     return st;
 }
 
+/* The 16 partials of classes [from, to), from a multiple of 16, added to the totals s and t. */
+EX_FN void ex_sum_block(const float *z, int64_t from, int64_t to, float temperature, ex_stat st, float s[16], float t[16])
+{
+    float ps[16], pt[16];
+    for (int p = 0; p < 16; p++) ps[p] = pt[p] = 0.0f;
+    for (int64_t j = from; j < to; j++) {
+        if (j == st.best) continue;
+        float d = ex_gap(ex_logit(z[j], temperature), st.z1), e = ex_exp(d);
+        ps[j % 16] += e;
+        pt[j % 16] = ex_fma(e, d, pt[j % 16]);
+    }
+    for (int p = 0; p < 16; p++) s[p] += ps[p], t[p] += pt[p];
+}
+
 /* z [c], c >= 1, temperature > 0. */
 EX_FN ex_stat ex_reduce(const float *z, int64_t c, float temperature)
 {
@@ -53,12 +72,8 @@ EX_FN ex_stat ex_reduce(const float *z, int64_t c, float temperature)
             st.z2 = y;
     }
     for (int p = 0; p < 16; p++) s[p] = t[p] = 0.0f;
-    for (int64_t j = 0; j < c; j++) {
-        if (j == st.best) continue;
-        float d = ex_gap(ex_logit(z[j], temperature), st.z1), e = ex_exp(d);
-        s[j % 16] += e;
-        t[j % 16] = ex_fma(e, d, t[j % 16]);
-    }
+    for (int64_t j = 0; j < c; j += EX_BLOCK_CLASSES)
+        ex_sum_block(z, j, c - j < EX_BLOCK_CLASSES ? c : j + EX_BLOCK_CLASSES, temperature, st, s, t);
     st.s = ex_fold16(s);
     st.t = ex_fold16(t);
     return st;

@@ -1,0 +1,50 @@
+/* learn.h - fitting heads and judging them. */
+#ifndef LEARN_H
+#define LEARN_H
+
+#include "head.h"
+
+/* x [m, d] f32 rows already gathered (for simulate, which gathers once), target [m], ids [m]. */
+typedef struct train_set {
+    const float *x;
+    const int32_t *target;
+    const uint64_t *ids;
+    int64_t m;
+    int64_t shape[3], width;
+    int classes;
+    char *const *names;
+    uint64_t fingerprint;
+} train_set;
+
+sluice_status train_head(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head);   /* train.c: dispatches */
+sluice_status train_linear(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head); /* linear.c */
+sluice_status train_layers(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head); /* layers.c */
+
+/* L-BFGS on sum_i weight * CE + |W|^2/(2C), intercept free; w [c, d], b [c] start values in, solution out. */
+typedef struct linear_fit {
+    const float *x;             /* [m, d] standardised */
+    const int32_t *target;
+    const float *class_weight;  /* [c] or NULL */
+    int64_t m, d;
+    int c;
+    double l2;                  /* C */
+    int max_iterations;         /* 0: 500 */
+    double tolerance;           /* on the largest gradient entry relative to m, 0: 1e-5 */
+    float *w, *b;
+    int iterations;             /* out */
+    double objective;           /* out */
+} linear_fit;
+sluice_status lbfgs_fit(sluice *s, linear_fit *f);
+
+/* Fold (0 .. folds-1) of each id by hash64(seed, id). */
+void fold_assign(uint64_t seed, const uint64_t *ids, int64_t m, int folds, int32_t *fold);
+/* T > 0 that minimises NLL of logits / T; 1 with fewer than 50 rows or a class with fewer than 5. */
+float calibrate_temperature(const float *logits, const int32_t *target, int64_t m, int c);
+double nll_sum(const float *logits, const int32_t *target, int64_t m, int c, float temperature);   /* fp64, fixed blocks */
+
+/* Fills r from logits [n, c] / temperature and targets [n]. */
+sluice_status evaluate_logits(sluice *s, const float *logits, const int32_t *target, int64_t n, int c, float temperature, sluice_eval_result *out_r);
+/* Logits of some rows of a pool [m, c]. */
+sluice_status head_logits_of(sluice *s, const sluice_head *h, const sluice_pool *pool, const int64_t *rows, int64_t m, float *out);
+
+#endif

@@ -1,0 +1,244 @@
+/* sluice_backend.h - all a backend needs: views, what an op runs on, argument structs, the op table.
+ *
+ * An op is a function of plain arrays.  It knows no files, never prints, never allocates: scratch comes from
+ * sluice_exec.scratch.  Arguments are checked once, in host/core/ops.c, before any backend sees them, so a backend may
+ * trust shapes.  Exact ops return the same bits on every backend, tier and thread count (docs/numerics.md). */
+#ifndef SLUICE_BACKEND_H
+#define SLUICE_BACKEND_H
+
+#include "sluice.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* rows x cols elements of type; element (i, j) at data + i * stride bytes + j * size of type.  Borrowed. */
+typedef struct sluice_view {
+    void *data;
+    int64_t rows, cols;
+    size_t stride;          /* bytes from row to row */
+    sluice_type type;
+    const float *scale;     /* i8 and u8 rows: [rows] factor of each row, or NULL for 1 */
+} sluice_view;
+
+/* What an op runs on. */
+typedef struct sluice_exec {
+    int threads;
+    /* A 64-byte aligned block of at least bytes, valid until the next op asks; NULL when out of memory. */
+    void *(*scratch)(struct sluice_exec *x, size_t bytes);
+    /* Records the message and returns st, so that `return x->fail(x, SLUICE_E_..., "...")` ends an op. */
+    sluice_status (*fail)(struct sluice_exec *x, sluice_status st, const char *format, ...);
+    void *host;
+} sluice_exec;
+
+/* ---- products ---- */
+
+/* Weights w [c, d] f32 (transpose: w is [d, c]) into out [ceil(c/16)][d][16] f32, class lanes above c zero. */
+typedef struct sluice_op_pack_args {
+    sluice_view w;
+    int transpose;
+    float *out;             /* sluice_packed_floats(c, d) floats, 64-byte aligned */
+} sluice_op_pack_args;
+static inline size_t sluice_packed_floats(int64_t c, int64_t d) { return (size_t)((c + 15) / 16 * 16) * (size_t)d; }
+
+/* out [n, c] f32 = x [n, d] (f32 f16 bf16 i8 u8) times packed + bias [c] or NULL.
+ * Exact: acc = bias or 0, then acc = fma(x[k], w[k], acc), k ascending; i8/u8: acc from 0, then fma(scale, acc, bias).
+ * The stored value is acc + 0.0f; relu: x > 0 ? x : (x == x ? 0 : x). */
+typedef struct sluice_op_forward_args {
+    sluice_view x;
+    const float *packed, *bias;
+    int64_t c;
+    int relu;
+    sluice_view out;
+} sluice_op_forward_args;
+
+/* out [c, d] f32 (+)= sum over rows i ascending of g[i, c] * x[i, d], each sum a chain of fma from 0 (or from out when
+ * accumulate).  bias [c] or NULL gets the sums of g the same way.  g f32, x f32. */
+typedef struct sluice_op_product_args {
+    sluice_view g, x;
+    int accumulate;
+    sluice_view out;
+    float *bias;
+} sluice_op_product_args;
+
+/* ---- convolutions, NHWC ---- */
+
+typedef struct sluice_conv_shape {
+    int64_t h, w, cin, cout;
+    int64_t kernel, stride, pad;      /* square kernels: 1, 3, 5 */
+    int64_t out_h, out_w;             /* (h + 2 pad - kernel) / stride + 1 */
+} sluice_conv_shape;
+
+/* out [n, out_h*out_w*cout]; weights [cout, kernel*kernel*cin], k = (ky, kx, channel), packed as for forward. */
+typedef struct sluice_op_conv_args {
+    sluice_conv_shape shape;
+    sluice_view x;                    /* [n, h*w*cin], any type forward takes */
+    const float *packed, *bias;
+    int relu;
+    sluice_view out;
+} sluice_op_conv_args;
+
+/* dx [n, h*w*cin] from g [n, out_h*out_w*cout]; w [cout, kernel*kernel*cin] unpacked. */
+typedef struct sluice_op_conv_input_args {
+    sluice_conv_shape shape;
+    sluice_view g;
+    const float *w;
+    sluice_view out;
+} sluice_op_conv_input_args;
+
+/* dw [cout, kernel*kernel*cin] and dbias [cout], rows (image, y, x) ascending within fixed blocks of images. */
+typedef struct sluice_op_conv_weight_args {
+    sluice_conv_shape shape;
+    sluice_view g, x;
+    float *out, *bias;
+} sluice_op_conv_weight_args;
+
+typedef enum sluice_pooling { SLUICE_POOL_MAX, SLUICE_POOL_AVERAGE, SLUICE_POOL_GLOBAL } sluice_pooling;
+
+/* MAX and AVERAGE: size x size windows, stride size, a rest is dropped.  GLOBAL: ascending sum, one division. */
+typedef struct sluice_op_downsample_args {
+    sluice_pooling kind;
+    int64_t h, w, c, size;
+    sluice_view x, out;
+} sluice_op_downsample_args;
+
+/* g of the output to g of the input; MAX sends it to the first largest (x is the forward input). */
+typedef struct sluice_op_upsample_args {
+    sluice_pooling kind;
+    int64_t h, w, c, size;
+    sluice_view x, g, out;
+} sluice_op_upsample_args;
+
+/* ---- rows ---- */
+
+/* out = x, element by element; mean [d] or NULL is subtracted, then divided by divisor (0: no division);
+ * normalise: x / sqrt(sum of squares), zeros if the sum is 0.  To i8: scale of the row = largest magnitude / 127
+ * into out_scale. */
+typedef struct sluice_op_convert_args {
+    sluice_view x, out;
+    const float *mean;
+    float divisor;
+    int normalise;
+    float *out_scale;
+} sluice_op_convert_args;
+
+/* bad[i] = 1 if row i holds a NaN or an infinity (exponent bits) or its scale does, else 0. */
+typedef struct sluice_op_finite_args {
+    sluice_view x;
+    uint8_t *bad;
+} sluice_op_finite_args;
+
+/* ---- scores ---- */
+
+/* NULL = not wanted.  All [n] f32, larger = label this first. */
+typedef struct sluice_scores {
+    float *least_confidence;  /* S/(1+S)                                  Lewis & Gale 1994    */
+    float *margin;            /* (S + exp(z2-z1))/(1+S) = 1-(p1-p2)       Scheffer et al. 2001 */
+    float *ratio;             /* exp(z2-z1) = p2/p1                       Munro 2021           */
+    float *entropy;           /* (log1p(S) - T/(1+S))/log c               Shannon              */
+    float *energy;            /* -t (z1/t + log1p(S))                     Liu et al. 2020      */
+    float *confidence;        /* 1/(1+S) = p1 */
+    float *prediction;        /* class index, lowest among equals; NaN for a bad row */
+} sluice_scores;
+
+/* A row with a non-finite logit gets 7fc00000 in every column. */
+typedef struct sluice_op_score_args {
+    sluice_view logits;       /* [n, c] f32 */
+    float temperature;        /* logits are divided by it */
+    sluice_scores out;
+} sluice_op_score_args;
+
+/* forward then score on a block; logits only in scratch unless asked for.  Same bits as the two ops. */
+typedef struct sluice_op_scan_args {
+    sluice_view x;            /* [n, d] f32 f16 bf16 i8 u8 */
+    const float *packed, *bias;
+    int64_t c;
+    float temperature;
+    sluice_scores out;
+    sluice_view logits;       /* out [n, c] f32, data NULL: not wanted */
+} sluice_op_scan_args;
+
+/* The total order: score descending, hash64(seed, id) ascending, id ascending; NaN never. */
+typedef struct sluice_entry {
+    uint64_t hash, id;
+    int64_t row;
+    uint32_t key;             /* ex_order_key(score) */
+    uint32_t tag;             /* the caller's */
+} sluice_entry;
+
+/* A running top: entries [capacity >= 2k + 64] unordered in count; threshold key.  Zeroed = empty. */
+typedef struct sluice_top_state {
+    sluice_entry *entries;
+    int64_t k, capacity, count;
+    sluice_entry worst;       /* of the k best, once full */
+    int full;
+    uint64_t seed;
+} sluice_top_state;
+
+/* Adds rows first_row .. first_row+n-1 to state.  finish: sort the k best in order (n may be 0). */
+typedef struct sluice_op_top_args {
+    const float *score;       /* [n] */
+    const uint64_t *ids;      /* [n] or NULL: id = row */
+    int64_t n, first_row;
+    const uint64_t *skip;     /* bitset over all rows of the pool, bit row%64 of word row/64, or NULL */
+    sluice_top_state *state;
+    int finish;
+} sluice_op_top_args;
+
+/* ---- training ---- */
+
+/* Mean over rows of weight[class] * cross-entropy, as a double sum over fixed blocks of 4,096 rows in order;
+ * grad [n, c] = weight * (softmax - onehot) * grad_scale, or data NULL. */
+typedef struct sluice_op_loss_args {
+    sluice_view logits;
+    const int32_t *target;    /* [n] */
+    const float *weight;      /* [c] or NULL */
+    float grad_scale;
+    sluice_view grad;
+    double *out_sum;          /* sum, not mean */
+    int64_t *out_correct;     /* rows whose argmax is the target, or NULL */
+} sluice_op_loss_args;
+
+/* g = y > 0 ? g : 0, in place; y is relu's output. */
+typedef struct sluice_op_gate_args { sluice_view y, g; } sluice_op_gate_args;
+
+/* x[i, j] = keep ? x / (1 - rate) : 0, in place, keep from Philox (seed, purpose, id = step * 2^32 + row, draw = j / 4). */
+typedef struct sluice_op_dropout_args {
+    sluice_view x;
+    float rate;
+    uint64_t seed, step;
+} sluice_op_dropout_args;
+
+/* Loshchilov & Hutter 2019: w -= rate * (m^ / (sqrt(v^) + epsilon) + decay * w). */
+typedef struct sluice_op_adam_args {
+    float *w;
+    const float *grad;
+    float *m, *v;
+    int64_t count;
+    int64_t step;             /* from 1 */
+    float rate, beta1, beta2, epsilon, decay;
+} sluice_op_adam_args;
+
+typedef struct sluice_op_sgd_args {
+    float *w;
+    const float *grad;
+    float *m;
+    int64_t count;
+    float rate, momentum, decay;
+} sluice_op_sgd_args;
+
+/* ---- table ---- */
+
+typedef struct sluice_backend {
+    const char *name;         /* "cpu/avx2", "cuda" */
+    struct {                  /* NULL = this backend has no such op */
+#define OP(name, line) sluice_status (*name)(sluice_exec *, const sluice_op_##name##_args *);
+#include "sluice_ops.def"
+#undef OP
+    } op;
+} sluice_backend;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

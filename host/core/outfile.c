@@ -1,0 +1,136 @@
+/* outfile.c - a file that appears only when whole: PATH.tmp.<pid>, synced, renamed over PATH, folder synced. */
+#include "core.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BUFFER = 1 << 18 };
+
+struct outfile {
+    char *path, *temporary;
+    int fd;
+    size_t used;
+    char buffer[BUFFER];
+};
+
+static sluice_status cannot_write(sluice *s, const char *path)
+{
+    return sluice_fail_errno(s, errno == EIO ? SLUICE_E_IO : SLUICE_E_WRITE, "cannot write '%s'", path);
+}
+
+sluice_status outfile_open(sluice *s, const char *path, bool force, outfile **out_f)
+{
+    sluice_status st = SLUICE_OK;
+    struct stat facts;
+    outfile *f = NULL;
+    if (!force && lstat(path, &facts) == 0)
+        return sluice_hint(s, sluice_fail(s, SLUICE_E_WRITE, "cannot write '%s': it exists", path), "--force overwrites it");
+    TRY_NEW(f, mem_new(s, 1, sizeof *f));
+    f->fd = -1;
+    TRY_NEW(f->path, mem_text(s, path));
+    TRY_NEW(f->temporary, mem_format(s, "%s.tmp.%ld", path, (long)getpid()));
+    f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (f->fd < 0) {
+        st = cannot_write(s, path);
+        goto out;
+    }
+    *out_f = f, f = NULL;
+out:
+    outfile_abort(f);
+    return st;
+}
+
+static sluice_status flush(sluice *s, outfile *f)
+{
+    for (size_t at = 0; at < f->used;) {
+        ssize_t n = write(f->fd, f->buffer + at, f->used - at);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return cannot_write(s, f->path);
+        at += (size_t)n;
+    }
+    f->used = 0;
+    return SLUICE_OK;
+}
+
+sluice_status outfile_write(sluice *s, outfile *f, const void *data, size_t bytes)
+{
+    for (const char *p = data; bytes;) {
+        size_t n = BUFFER - f->used < bytes ? BUFFER - f->used : bytes;
+        memcpy(f->buffer + f->used, p, n);
+        f->used += n, p += n, bytes -= n;
+        sluice_status st = f->used == BUFFER ? flush(s, f) : SLUICE_OK;
+        if (st) return st;
+    }
+    return SLUICE_OK;
+}
+
+sluice_status outfile_printf(sluice *s, outfile *f, const char *format, ...)
+{
+    char stack[1024], *text = stack;
+    va_list ap;
+    va_start(ap, format);
+    int n = vsnprintf(stack, sizeof stack, format, ap);
+    va_end(ap);
+    if (n < 0) return sluice_fail(s, SLUICE_E_INTERNAL, "cannot format a line of '%s'", f->path);
+    if ((size_t)n >= sizeof stack) {
+        text = mem_grow(s, NULL, (int64_t)n + 1, 1);
+        if (!text) return SLUICE_E_MEMORY;
+        va_start(ap, format);
+        vsnprintf(text, (size_t)n + 1, format, ap);
+        va_end(ap);
+    }
+    sluice_status st = outfile_write(s, f, text, (size_t)n);
+    if (text != stack) mem_free(text);
+    return st;
+}
+
+/* The rename is durable only when the folder is synced too; file systems that cannot do it say EINVAL. */
+static int sync_folder(const char *path)
+{
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    int n = slash ? (int)(slash - path) : 0;
+    snprintf(folder, sizeof folder, "%.*s", n ? n : 1, slash ? (n ? path : "/") : ".");
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return 0;
+    int bad = fsync(fd) && errno == EIO;
+    close(fd);
+    return bad;
+}
+
+sluice_status outfile_commit(sluice *s, outfile *f)
+{
+    sluice_status st = flush(s, f);
+    if (!st && fsync(f->fd) && errno != EINVAL && errno != EROFS) st = cannot_write(s, f->path);
+    int fd = f->fd;
+    f->fd = -1;
+    if (close(fd) && !st) st = cannot_write(s, f->path);
+    if (!st && rename(f->temporary, f->path)) st = cannot_write(s, f->path);
+    if (!st && sync_folder(f->path)) st = cannot_write(s, f->path);
+    outfile_abort(f);
+    return st;
+}
+
+void outfile_abort(outfile *f)
+{
+    if (!f) return;
+    if (f->fd >= 0) close(f->fd);
+    if (f->temporary) unlink(f->temporary);
+    mem_free(f->temporary);
+    mem_free(f->path);
+    mem_free(f);
+}
+
+sluice_status file_make_folder(sluice *s, const char *path)
+{
+    if (mkdir(path, 0777) == 0) return SLUICE_OK;
+    struct stat facts;
+    if (errno == EEXIST && stat(path, &facts) == 0 && S_ISDIR(facts.st_mode)) return SLUICE_OK;
+    return sluice_fail_errno(s, SLUICE_E_WRITE, "cannot make folder '%s'", path);
+}

@@ -1,0 +1,42 @@
+# make demo | test | bench | lint | fuzz.  Each target installs what is missing (Debian, Ubuntu) and drives the CMake presets.
+.PHONY: build demo test test-asan test-tsan bench lint fuzz clean
+JOBS := $(shell nproc)
+
+build:
+	@cmake/deps.sh build
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release -j $(JOBS)
+
+demo: build
+	@cmake/deps.sh demo
+	@bench/demo.sh build/release/sluice
+
+test: build
+	@cmake/deps.sh test
+	@ctest --preset release -j $(JOBS)
+
+test-asan test-tsan: test-%:
+	@cmake/deps.sh build test clang
+	@cmake --preset $* >/dev/null
+	@cmake --build --preset $* -j $(JOBS)
+	@ctest --preset $* -j $(JOBS)
+
+bench: build
+	@bench/run.sh build/release
+
+# clang's warnings as errors, format, tidy, shell scripts.
+lint:
+	@cmake/deps.sh build clang lint
+	@cmake --preset lint >/dev/null
+	@cmake --build --preset lint -j $(JOBS)
+	@cmake/lint.sh build/lint
+
+# FUZZ_SECONDS of libFuzzer for each parser.
+fuzz:
+	@cmake/deps.sh build clang
+	@cmake --preset fuzz >/dev/null
+	@cmake --build --preset fuzz -j $(JOBS)
+	@tests/fuzz/run.sh build/fuzz $${FUZZ_SECONDS:-60}
+
+clean:
+	rm -rf build

@@ -146,6 +146,13 @@ SLUICE_API void sluice_labels_free(sluice_labels *labels);
 SLUICE_API int64_t sluice_labels_count(const sluice_labels *labels);
 SLUICE_API int sluice_labels_classes(const sluice_labels *labels);
 
+/* Rows of ids: one a line, or a .csv with an id column (labels, picks).  Unknown ids: E_DATA.  sluice_free(*out_rows). */
+SLUICE_API sluice_status sluice_rows_load(sluice *s, const sluice_pool *pool, const char *path, int64_t **out_rows,
+                                          int64_t *out_count);
+/* csv id,group: a number for each group text, -1: in no group.  *out_group [rows of the pool]; sluice_free() it. */
+SLUICE_API sluice_status sluice_groups_load(sluice *s, const sluice_pool *pool, const char *path, int32_t **out_group);
+SLUICE_API void sluice_free(void *p); /* arrays and texts that a call returned; NULL allowed */
+
 /* ---- head ------------------------------------------------------------------------------------------------- */
 
 SLUICE_API sluice_status sluice_head_load(sluice *s, const char *path, sluice_head **out_head);
@@ -191,15 +198,26 @@ SLUICE_API void sluice_eval_result_release(sluice_eval_result *r);
 
 /* ---- score and select ------------------------------------------------------------------------------------- */
 
+/* What can be asked for.  NAME:key=value sets a parameter; power-SCORE stands for power- before any score's name. */
+typedef struct sluice_strategy {
+    const char *name;         /* "margin", "power-SCORE" */
+    const char *parameters;   /* "beta=1", "" */
+    int needs_head;           /* a head, or logits, or probs */
+    const char *what, *paper, *cost;
+} sluice_strategy;
+SLUICE_API const sluice_strategy *sluice_strategy_at(int i); /* NULL behind the last */
+
 typedef struct sluice_score_args {
     size_t size;
     const sluice_head *head;          /* or NULL with logits or probs */
     const sluice_pool *logits, *probs; /* outputs of any model [n, c], instead of a head */
     const char *scores;               /* "entropy,margin,prediction,confidence,logits,..." */
     uint64_t seed;                    /* random and power- scores */
-    const char *out;                  /* .npy path [n, columns] f32 */
+    const char *out;                  /* .npy path [n, columns] f32; column names in the manifest beside it */
     int force;
 } sluice_score_args;
+/* Rows with NaN or infinity are NaN in every column.  An output of the same inputs that is
+ * there already is left as it is. */
 SLUICE_API sluice_status sluice_score(sluice *s, const sluice_pool *pool, const sluice_score_args *a);
 
 typedef struct sluice_select_args {
@@ -217,8 +235,15 @@ typedef struct sluice_select_args {
     int balance;                      /* spread the picks evenly over predicted classes */
     const char *mix;                  /* "margin:70,random:20,entropy:10" instead of strategies */
     double max_bad;                   /* share of rows that may hold NaN or infinity, 0: 0.01 */
+    const char *out;                  /* where sluice_picks_write() will put them, or NULL: an output of other inputs fails
+                                         before the scan, one of the same inputs makes the scan needless */
+    int force;                        /* overwrite out */
+    int dry_run;                      /* check everything, read no features; the lists stay empty */
 } sluice_select_args;
-/* One read of the pool for any number of strategies.  *out_picks holds one list per strategy. */
+/* One read of the pool for any number of strategies; random alone reads only the rows it picks.  *out_picks holds one
+ * list per strategy (mix: one list).  Rows of labels, exclude, and the training rows of a head trained on this very pool
+ * are never picked.  The pool must outlive the picks.  Fails with E_USAGE (unknown strategy, no head, negative k), E_SHAPE
+ * (width of head or rows of logits), E_DATA (more bad rows than max_bad), E_WRITE (out holds other picks). */
 SLUICE_API sluice_status sluice_select(sluice *s, const sluice_pool *pool, const sluice_select_args *a, sluice_picks **out_picks);
 
 typedef struct sluice_pick {
@@ -233,6 +258,17 @@ SLUICE_API int sluice_picks_lists(const sluice_picks *p);
 SLUICE_API const char *sluice_picks_strategy(const sluice_picks *p, int list);
 SLUICE_API int64_t sluice_picks_count(const sluice_picks *p, int list);
 SLUICE_API const sluice_pick *sluice_picks_get(const sluice_picks *p, int list); /* [count], best first */
+
+typedef struct sluice_picks_info {
+    int64_t rows;             /* of the pool */
+    int64_t scanned;          /* rows whose features (or logits) were read */
+    int64_t excluded;         /* rows that could not be picked: labelled, excluded, trained on */
+    int64_t excluded_trained; /* of them: known only from the head */
+    int64_t quarantined;      /* rows with NaN or infinity */
+    double bytes, seconds;
+    int done;                 /* out was there already, of the same inputs: nothing was scanned */
+} sluice_picks_info;
+SLUICE_API void sluice_picks_get_info(const sluice_picks *p, sluice_picks_info *out_info);
 /* .csv, .jsonl or .npy by the ending; "-" is csv on stdout.  The manifest goes beside it (PATH without ending +
  * .manifest.json).  Several lists: path is a directory. */
 SLUICE_API sluice_status sluice_picks_write(sluice *s, const sluice_picks *p, const char *path, int force);
@@ -254,7 +290,9 @@ typedef struct sluice_simulate_args {
     const char *out;                   /* directory */
     const char *command;               /* the command line that repeats this, for run.json; may be NULL */
     int force;
+    char **out_table;                  /* NULL, or gets table.md's text; sluice_free() it */
 } sluice_simulate_args;
+/* Every strategy of a seed starts from the same rows and retrains from scratch each round; the test set chooses nothing. */
 SLUICE_API sluice_status sluice_simulate(sluice *s, const sluice_pool *pool, const sluice_simulate_args *a);
 
 #ifdef __cplusplus

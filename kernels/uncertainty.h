@@ -43,7 +43,8 @@ EX_FN ex_stat ex_bad_stat(void)
 }
 
 /* The 16 partials of classes [from, to), from a multiple of 16, added to the totals s and t. */
-EX_FN void ex_sum_block(const float *z, int64_t from, int64_t to, float temperature, ex_stat st, float s[16], float t[16])
+EX_FN void ex_sum_block(const float *z, int64_t from, int64_t to, float temperature, ex_stat st,
+                        float s[16], float t[16])
 {
     float ps[16], pt[16];
     for (int p = 0; p < 16; p++) ps[p] = pt[p] = 0.0f;

@@ -32,12 +32,16 @@ probe() {
     found=$(fused "$@")
     [ "$found" = 0 ] || { echo "fp_contract: $found fused operations from: $*"; exit 1; }
     case " $* " in *' -mfma '*)                      # the probe must be able to see one
-        [ "$(fused "$@" -O2 -ffp-contract=fast)" != 0 ] || { echo "fp_contract: nothing is ever seen with: $*"; exit 1; } ;;
+        if [ "$(fused "$@" -O2 -ffp-contract=fast)" = 0 ]; then
+            echo "fp_contract: nothing is ever seen with: $*"
+            exit 1
+        fi ;;
     esac
 }
 
 if [ "$1" = --all ]; then
-    sed -n 's/^ *"command": "\(.*\)",*$/\1/p' "$2" | sed 's/\\"/"/g; s/ -o [^ ]*//; s/ -c [^ ]*//' | sort -u > "$work/commands"
+    sed -n 's/^ *"command": "\(.*\)",*$/\1/p' "$2" |
+        sed 's/\\"/"/g; s/ -o [^ ]*//; s/ -c [^ ]*//' | sort -u > "$work/commands"
     [ -s "$work/commands" ] || { echo "fp_contract: no commands in $2"; exit 1; }
     while read -r command; do
         eval "probe $command"

@@ -136,8 +136,8 @@ static void fma_against_libm(void)
             a = 1 + m, b = (1 - m) * 0x1p-24f * sign, c = 1 + (float)(uc & 0x7fffffu) * 0x1p-23f;
         }
         float want = fmaf(a, b, c), soft = ex_fma_soft(a, b, c), used = ex_fma(a, b, c);
-        if (isnan(want) ? !isnan(soft) || !isnan(used) : ex_bits(soft) != ex_bits(want) || ex_bits(used) != ex_bits(want))
-            wrong++;
+        uint32_t bits = ex_bits(want);
+        if (isnan(want) ? !isnan(soft) || !isnan(used) : ex_bits(soft) != bits || ex_bits(used) != bits) wrong++;
     }
     CHECK(wrong == 0, "%lld of %lld differ", (long long)wrong, (long long)n);
 }

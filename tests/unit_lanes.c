@@ -23,7 +23,8 @@ static void find_tiers(void)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) lane_tiers[lane_tier_count++] = &lanes_avx2;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) lane_tiers[lane_tier_count++] = &lanes_avx512;
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        lane_tiers[lane_tier_count++] = &lanes_avx512;
 #endif
 }
 
@@ -198,8 +199,8 @@ static void names(void)
     static const char *const want[] = { "scalar", "avx2", "avx512" };
     static const int rows[] = { 4, 6, 14 };
     for (int t = 0; t < lane_tier_count; t++)
-        CHECK(!strcmp(lane_tiers[t]->name, want[t]) && lane_tiers[t]->tile_rows == rows[t], "%s %d", lane_tiers[t]->name,
-              lane_tiers[t]->tile_rows);
+        CHECK(!strcmp(lane_tiers[t]->name, want[t]) && lane_tiers[t]->tile_rows == rows[t], "%s %d",
+              lane_tiers[t]->name, lane_tiers[t]->tile_rows);
 }
 
 int main(int argc, char **argv)

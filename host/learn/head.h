@@ -1,4 +1,20 @@
-/* head.h - a head: a line of layers with its tensors, and how rows run through it. */
+/* head.h - a head: a line of layers with its tensors, and how rows run through it.
+ *
+ * Layer line.  Words joined by commas, the last one `linear`, whose width is the number of classes:
+ *   conv3:32     32 kernels of 3 x 3 (1, 3 or 5), padding so that stride 1 keeps the size; conv3:32/2 has stride 2
+ *   relu         x > 0 ? x : 0
+ *   pool2        maximum of 2 x 2 windows (2 .. 8), a rest is dropped
+ *   gap          global average of each channel
+ *   drop:0.5     dropout while training, nothing afterwards
+ *   mlp:256      a dense layer of 256 units (the relu after it is written)
+ *   linear       the dense layer that gives the logits
+ *
+ * The logits of a linear head (line "linear") are those of one forward op with folded weights, which define them:
+ *   W'[j][k] = f32((double)W[j][k] / scale)     b'[j] = f32(b[j] - sum over k ascending of (double)mean[k] * W'[j][k])
+ * Every other head first converts its rows, (x - mean) / scale in f32, and then runs the ops of its layers.
+ *
+ * A row that holds a NaN or an infinity, or whose logits do, has 7fc00000 in all its logits and scores: relu could hide
+ * it, so the features are looked at themselves. */
 #ifndef HEAD_H
 #define HEAD_H
 
@@ -15,7 +31,7 @@ typedef struct layer {
     int64_t pool_size;          /* POOL */
     float rate;                 /* DROP */
     float *w, *b;               /* CONV [cout, k*k*cin], DENSE [out, in]; b [out] */
-    float *packed;              /* made from w by head_prepare() */
+    float *packed;              /* made from w by head_prepare(); NULL in a linear head */
 } layer;
 
 struct sluice_head {
@@ -43,7 +59,14 @@ struct sluice_head {
 };
 
 /* Parses and checks a layer line against an input shape; fills layers (no tensors) and widths.  classes = out of linear. */
+enum { HEAD_MAX_CLASSES = 1 << 20 };
 sluice_status head_new(sluice *s, const char *line, const int64_t in_shape[3], int classes, char *const *names, sluice_head **out_head);
+/* The layers of a line (head_new calls it).  E_USAGE: the line, E_SHAPE: it does not fit the shape. */
+sluice_status layer_line_parse(sluice *s, const char *line, const int64_t in_shape[3], int classes, layer **out_layers, int *out_count);
+/* Rows and columns of a CONV's or DENSE's w; rows 0 for the others. */
+void layer_weights(const layer *l, int64_t *out_rows, int64_t *out_cols);
+/* Zeroed w and b for every layer that has weights and no tensors yet. */
+sluice_status head_tensors(sluice *s, sluice_head *h);
 /* Packs weights and folds mean and scale (in double, rounded once); call after tensors change. */
 sluice_status head_prepare(sluice *s, sluice_head *h);
 bool head_is_linear(const sluice_head *h);                  /* one DENSE layer only */
@@ -54,5 +77,11 @@ sluice_status head_features(sluice *s, const sluice_head *h, sluice_view x, floa
 sluice_status head_logits(sluice *s, const sluice_head *h, sluice_view x, float *out);
 /* Scores of a block; linear heads through the scan op, others features then scan. logits [n, c] or NULL. */
 sluice_status head_scan(sluice *s, const sluice_head *h, sluice_view x, const sluice_scores *out, float *logits);
+
+/* A linear head (no mean, scale 1, temperature 1) from weights of another program.  weight_path: a PyTorch state dict as
+ * .safetensors, weight [c, d] and bias [c] (optional) under prefix (NULL: one of fc. head. classifier.), F32 F16 or BF16;
+ * or a .npy [c, d] of floats with bias_path .npy [c] or NULL.  names [names_count] or NULL: "0", "1", ... */
+sluice_status head_import(sluice *s, const char *weight_path, const char *bias_path, const char *prefix, char *const *names,
+                          int names_count, sluice_head **out_head);
 
 #endif

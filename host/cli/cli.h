@@ -1,28 +1,110 @@
-/* cli.h - options are data: one table parses, checks and prints help.  A command: one file cmd_<name>.c, one line in commands.def. */
+/* cli.h - the program.  Options are data: one table parses, checks and prints the help.
+ *
+ * A command is one file cmd_<name>.c that defines `const cli_command cli_<name>` and one line in commands.def.  A
+ * command calls sluice.h, returns a status and never exits; main.c prints the message and turns the status into the
+ * exit code. */
 #ifndef CLI_H
 #define CLI_H
 
 #include "sluice.h"
 #include <stdbool.h>
+#include <stdio.h>
 
-typedef enum cli_kind { CLI_PATH, CLI_WORD, CLI_INT, CLI_NUMBER, CLI_FLAG, CLI_LIST } cli_kind;
+/* Rows of an option table name only the fields they need. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
+typedef struct cli_list {       /* zeroed = empty; holds pointers into argv */
+    const char **item;
+    int count;
+} cli_list;
+
+typedef enum cli_kind {
+    CLI_PATH,                   /* const char *, a file or folder */
+    CLI_WORD,                   /* const char *, any other text */
+    CLI_INT,                    /* int64_t within min .. max */
+    CLI_NUMBER,                 /* double within min .. max, finite */
+    CLI_FLAG,                   /* bool, takes no value */
+    CLI_LIST,                   /* cli_list, may be repeated */
+} cli_kind;
 
 typedef struct cli_opt {
-    const char *name;
-    char letter;
+    const char *name;           /* "mem-mib" for --mem-mib; NULL ends the table */
+    char letter;                /* only for the few typed daily, else 0 */
     cli_kind kind;
-    const char *value;          /* "FILE" */
-    void *target;               /* const char **, int64_t *, double *, bool * */
+    const char *value;          /* "FILE"; a CLI_WORD of fixed choices lists them: "text|json" */
+    void *target;               /* holds the default until parsed */
     const char *help;
+    double min, max;            /* of numbers; max 0: no upper end */
     const char *alias;          /* another spelling, or NULL */
     bool required;
 } cli_opt;
 
+typedef struct cli cli;
 typedef struct cli_command {
     const char *name, *line;    /* "select", "pick the rows to label next" */
-    const char *usage;          /* "POOL... --head H --strategy S -k N [options]" */
-    const char *example;
-    int (*run)(int argc, char **argv);
+    const char *usage;          /* "POOL... --head HEAD -k N [options]" */
+    const char *example;        /* a whole command line */
+    const cli_opt *opts;
+    cli_list *args;             /* where positional arguments go, NULL: there are none */
+    const char *arg_name;       /* "POOL" */
+    int arg_min, arg_max;       /* how many; arg_max 0: any number */
+    sluice_status (*run)(cli *c);
 } cli_command;
+
+/* What a command runs on. */
+struct cli {
+    sluice *s;
+    const cli_command *command;
+    int argc;                   /* the whole command line, for the record */
+    char **argv;
+    char error[1024];           /* the program's own message; empty: the library's */
+};
+
+/* ---- options.c ---- */
+typedef struct cli_common {     /* options of every command */
+    int64_t threads, mem_mib;
+    const char *devices, *log;
+    bool quiet, help;
+} cli_common;
+extern cli_common common;
+
+/* Fills the targets; fails with E_USAGE and a message in c->error. */
+sluice_status options_parse(cli *c, int argc, char **argv);
+void options_help(const cli_command *command, FILE *f);
+/* The word of `words` nearest to `text` if it is near enough to be meant, else NULL. */
+const char *nearest_word(const char *text, const char *const *words, int count);
+
+/* ---- commands.c ---- */
+extern const cli_command *const cli_commands[];
+extern const int cli_command_count;
+
+/* ---- main.c ---- */
+/* Records the program's own message, which may hold a second line "hint: ..."; returns st. */
+sluice_status cli_fail(cli *c, sluice_status st, const char *format, ...) __attribute__((format(printf, 3, 4)));
+#define TRY(call)       do { if ((st = (call)) != SLUICE_OK) goto out; } while (0)
+#define FAIL(code, ...) do { st = cli_fail(c, SLUICE_##code, __VA_ARGS__); goto out; } while (0)
+/* Flushes stdout; a full disk or a closed pipe is E_IO, never silence. */
+sluice_status cli_flush(cli *c);
+/* The command line as a shell would take it; the caller frees it. */
+char *cli_line(const cli *c);
+
+/* ---- progress.c: stderr ---- */
+void progress_start(void);      /* looks at the terminal and --log, --quiet */
+void progress_show(void *user, const sluice_progress *p);
+void progress_clear(void);      /* wipes the bar before other lines */
+void log_show(void *user, sluice_level level, const char *line);
+void log_error(const char *message);    /* "sluice: MESSAGE", hints on lines of their own */
+/* The last line after success: "wrote PATH: k rows, n scanned, s seconds"; scanned < 0: left out. */
+void log_wrote(const char *path, int64_t rows, const char *noun, int64_t scanned);
+
+/* ---- inputs.c: what several commands open the same way ---- */
+typedef struct cli_input {
+    const char *ids, *tensor, *classes;
+    bool same_ids;
+} cli_input;
+sluice_status open_pool(cli *c, const cli_list *paths, const cli_input *in, sluice_pool **out_pool);
+/* logits and probs come as pools of their own, over the same rows. */
+sluice_status open_outputs(cli *c, const char *path, sluice_pool **out_pool);
+bool path_exists(const char *path);
 
 #endif

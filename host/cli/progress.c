@@ -1,0 +1,234 @@
+/* progress.c - what goes to stderr: a bar on a terminal, else a line every ten seconds; log lines; the last line.
+ *
+ * With --log json every event is one object a line: ts, level, event and what belongs to the event. */
+#include "cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { EVERY_S = 10, FIRST_S = 2 };     /* a job of less than two seconds shows no line */
+
+static struct {
+    bool terminal, json, colour;
+    bool bar;                   /* one is on the screen */
+    double told;                /* second of the task at which its last line was printed */
+    struct timespec began;      /* of the program's work */
+} show;
+
+void progress_start(void)
+{
+    const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
+    show.json = strcmp(common.log, "json") == 0;
+    show.terminal = !show.json && isatty(2) && term && strcmp(term, "dumb") != 0;
+    show.colour = show.terminal && !(no_colour && *no_colour);
+    clock_gettime(CLOCK_MONOTONIC, &show.began);
+}
+
+static double seconds_since_start(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - show.began.tv_sec) + 1e-9 * (double)(now.tv_nsec - show.began.tv_nsec);
+}
+
+/* ---- json ---- */
+
+/* Bytes above 127 pass as they are: the input is UTF-8 or a file name nobody can spell better. */
+static void put_json_text(const char *text)
+{
+    fputc('"', stderr);
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+        if (*p == '"' || *p == '\\') fprintf(stderr, "\\%c", *p);
+        else if (*p < 32 || *p == 127) fprintf(stderr, "\\u%04x", *p);
+        else fputc(*p, stderr);
+    fputc('"', stderr);
+}
+
+static void json_begin(const char *level, const char *event)
+{
+    struct timespec now;
+    struct tm utc;
+    char ts[32];
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    strftime(ts, sizeof ts, "%Y-%m-%dT%H:%M:%S", &utc);
+    fprintf(stderr, "{\"ts\":\"%s.%03ldZ\",\"level\":\"%s\",\"event\":\"%s\"", ts, now.tv_nsec / 1000000, level, event);
+}
+
+static void json_text(const char *key, const char *text)
+{
+    fprintf(stderr, ",\"%s\":", key);
+    put_json_text(text);
+}
+
+static void json_end(void)
+{
+    fputs("}\n", stderr);
+    fflush(stderr);
+}
+
+/* ---- progress ---- */
+
+static void put_duration(char *buf, size_t size, double s)
+{
+    long t = s < 359999 ? (long)(s + 0.5) : 359999;
+    if (t >= 3600) snprintf(buf, size, "%ld:%02ld:%02ld", t / 3600, t / 60 % 60, t % 60);
+    else snprintf(buf, size, "%ld:%02ld", t / 60, t % 60);
+}
+
+static void put_rate(char *buf, size_t size, double per_s, const char *unit)
+{
+    static const char *const prefix[] = { "", "k", "M", "G", "T" };
+    int i = 0;
+    while (per_s >= 1000 && i < 4) per_s /= 1000, i++;
+    snprintf(buf, size, per_s >= 100 || i == 0 ? "%.0f %s%s/s" : "%.1f %s%s/s", per_s, prefix[i], unit);
+}
+
+/* "scan  42%  1.2 Mrows/s  2.4 GB/s  0:12 left" */
+static void put_facts(char *buf, size_t size, const sluice_progress *p)
+{
+    char rate[48], bytes[48] = "", left[32] = "";
+    double share = p->total > 0 ? (double)p->done / (double)p->total : 0;
+    double per_s = p->seconds > 0 ? (double)p->done / p->seconds : 0;
+    put_rate(rate, sizeof rate, per_s, p->unit);
+    if (p->bytes > 0 && p->seconds > 0) {
+        memcpy(bytes, "  ", 2);
+        put_rate(bytes + 2, sizeof bytes - 2, p->bytes / p->seconds, "B");
+    }
+    if (p->done > 0 && p->total > p->done) put_duration(left, sizeof left, p->seconds * (1 - share) / share);
+    snprintf(buf, size, "%s %3.0f%%  %s%s%s%s%s", p->task, 100 * share, rate, bytes, *left ? "  " : "", left,
+             *left ? " left" : "");
+}
+
+static void put_bar(const sluice_progress *p)
+{
+    char facts[256];
+    struct winsize w;
+    int columns = ioctl(2, TIOCGWINSZ, &w) == 0 && w.ws_col > 20 ? w.ws_col : 80;
+    put_facts(facts, sizeof facts, p);
+    int room = columns - (int)strlen(facts) - 4, full = 0;
+    if (room > 30) room = 30;
+    if (room < 5) room = 0;
+    if (p->total > 0) full = (int)((double)room * (double)p->done / (double)p->total);
+    fprintf(stderr, "\r\033[K");
+    if (room) {
+        fputs(show.colour ? "\033[36m[" : "[", stderr);
+        for (int i = 0; i < room; i++) fputc(i < full ? '#' : '.', stderr);
+        fputs(show.colour ? "]\033[0m " : "] ", stderr);
+    }
+    fprintf(stderr, "%.*s", columns - 1 - (room ? room + 3 : 0), facts);
+    fflush(stderr);
+    show.bar = true;
+}
+
+void progress_clear(void)
+{
+    if (!show.bar) return;
+    fputs("\r\033[K", stderr);
+    fflush(stderr);
+    show.bar = false;
+}
+
+static void put_json_progress(const sluice_progress *p)
+{
+    json_begin("info", "progress");
+    json_text("task", p->task);
+    json_text("unit", p->unit);
+    fprintf(stderr, ",\"done\":%lld,\"total\":%lld,\"seconds\":%.3f,\"bytes\":%.0f", (long long)p->done, (long long)p->total,
+            p->seconds, p->bytes);
+    if (p->done > 0 && p->done < p->total)
+        fprintf(stderr, ",\"seconds_left\":%.1f", p->seconds * (double)(p->total - p->done) / (double)p->done);
+    json_end();
+}
+
+void progress_show(void *user, const sluice_progress *p)
+{
+    (void)user;
+    if (common.quiet) return;
+    bool end = p->done >= p->total;
+    if (show.terminal) {
+        if (end) progress_clear();
+        else put_bar(p);
+        return;
+    }
+    if (p->seconds < show.told) show.told = 0;          /* another task began */
+    bool due = p->seconds >= (show.told > 0 ? show.told + EVERY_S : EVERY_S) || (end && p->seconds >= FIRST_S);
+    if (!due) return;
+    show.told = end ? 0 : p->seconds;
+    if (show.json) {
+        put_json_progress(p);
+        return;
+    }
+    char facts[256];
+    put_facts(facts, sizeof facts, p);
+    fprintf(stderr, "%s\n", facts);
+    fflush(stderr);
+}
+
+/* ---- lines ---- */
+
+void log_show(void *user, sluice_level level, const char *line)
+{
+    (void)user;
+    if (level == SLUICE_DEBUG || (common.quiet && level == SLUICE_INFO)) return;
+    const char *name = level == SLUICE_WARNING ? "warning" : "info";
+    if (show.json) {
+        json_begin(name, "log");
+        json_text("message", line);
+        json_end();
+        return;
+    }
+    progress_clear();
+    fprintf(stderr, "%s%s\n", level == SLUICE_WARNING ? "warning: " : "", line);
+    fflush(stderr);
+}
+
+/* Names come from outside: a control character must not move the cursor, a line break not fake a line of ours. */
+static void put_masked(const char *p, const char *end)
+{
+    for (; p < end; p++) fputc((unsigned char)*p < 32 || *p == 127 ? '?' : *p, stderr);
+}
+
+void log_error(const char *message)
+{
+    const char *hint = strstr(message, "\nhint: ");
+    const char *end = hint ? hint : message + strlen(message);
+    if (show.json) {
+        char *first = strndup(message, (size_t)(end - message));
+        json_begin("error", "error");
+        json_text("message", first ? first : message);
+        if (hint) json_text("hint", hint + strlen("\nhint: "));
+        json_end();
+        free(first);
+        return;
+    }
+    fputs("sluice: ", stderr);
+    put_masked(message, end);
+    fputc('\n', stderr);
+    if (hint) {
+        put_masked(hint + 1, hint + strlen(hint));
+        fputc('\n', stderr);
+    }
+}
+
+void log_wrote(const char *path, int64_t rows, const char *noun, int64_t scanned)
+{
+    double s = seconds_since_start();
+    if (common.quiet) return;
+    if (show.json) {
+        json_begin("info", "wrote");
+        json_text("path", path);
+        fprintf(stderr, ",\"%s\":%lld", noun, (long long)rows);
+        if (scanned >= 0) fprintf(stderr, ",\"scanned\":%lld", (long long)scanned);
+        fprintf(stderr, ",\"seconds\":%.3f", s);
+        json_end();
+        return;
+    }
+    progress_clear();
+    fprintf(stderr, "wrote %s: %lld %s", path, (long long)rows, noun);
+    if (scanned >= 0) fprintf(stderr, ", %lld scanned", (long long)scanned);
+    fprintf(stderr, ", %.2f seconds\n", s);
+}

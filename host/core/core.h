@@ -70,7 +70,9 @@ void fp_leave(fp_state f);
 /* ---- files ---- */
 /* A file that appears only when whole: written to PATH.tmp.<pid>, synced, renamed, folder synced. */
 typedef struct outfile outfile;
-/* Fails with E_WRITE: exists (unless force), folder missing, no permission. */
+/* Fails with E_WRITE: a folder, folder missing, no permission.  An existing file is replaced by force; without it the
+ * commit fails with E_WRITE unless the bytes are the same (then it stays and all is well).  Pipes and devices are
+ * written as they are. */
 sluice_status outfile_open(sluice *s, const char *path, bool force, outfile **out_f);
 sluice_status outfile_write(sluice *s, outfile *f, const void *data, size_t bytes);
 sluice_status outfile_printf(sluice *s, outfile *f, const char *format, ...) __attribute__((format(printf, 3, 4)));

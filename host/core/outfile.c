@@ -1,4 +1,8 @@
-/* outfile.c - a file that appears only when whole: PATH.tmp.<pid>, synced, renamed over PATH, folder synced. */
+/* outfile.c - a file that appears only when whole: PATH.tmp.<pid>, synced, renamed over PATH, folder synced.
+ *
+ * An existing regular file is replaced by force only.  Without force the new bytes must equal the old ones, which then
+ * stay: the same inputs give the same bytes, so running a finished job again is no error.  Pipes and devices have no
+ * temporary, they are written as they are. */
 #include "core.h"
 
 #include <errno.h>
@@ -13,7 +17,8 @@
 enum { BUFFER = 1 << 18 };
 
 struct outfile {
-    char *path, *temporary;
+    char *path, *temporary;     /* temporary NULL: a pipe or device, written directly */
+    bool compare;               /* path exists and must turn out the same */
     int fd;
     size_t used;
     char buffer[BUFFER];
@@ -29,13 +34,21 @@ sluice_status outfile_open(sluice *s, const char *path, bool force, outfile **ou
     sluice_status st = SLUICE_OK;
     struct stat facts;
     outfile *f = NULL;
-    if (!force && lstat(path, &facts) == 0)
-        return sluice_hint(s, sluice_fail(s, SLUICE_E_WRITE, "cannot write '%s': it exists", path), "--force overwrites it");
+    bool exists = stat(path, &facts) == 0, regular = !exists || S_ISREG(facts.st_mode);
+    if (exists && S_ISDIR(facts.st_mode)) {
+        errno = EISDIR;
+        return cannot_write(s, path);
+    }
     TRY_NEW(f, mem_new(s, 1, sizeof *f));
     f->fd = -1;
+    f->compare = exists && regular && !force;
     TRY_NEW(f->path, mem_text(s, path));
-    TRY_NEW(f->temporary, mem_format(s, "%s.tmp.%ld", path, (long)getpid()));
-    f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (regular) {
+        TRY_NEW(f->temporary, mem_format(s, "%s.tmp.%ld", path, (long)getpid()));
+        f->fd = open(f->temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    } else {
+        f->fd = open(path, O_WRONLY | O_CLOEXEC);
+    }
     if (f->fd < 0) {
         st = cannot_write(s, path);
         goto out;
@@ -104,15 +117,37 @@ static int sync_folder(const char *path)
     return bad;
 }
 
+/* The whole written file against the one that exists, by halves of the buffer. */
+static sluice_status check_same(sluice *s, outfile *f)
+{
+    enum { HALF = BUFFER / 2 };
+    int fd = open(f->path, O_RDONLY | O_CLOEXEC);
+    bool same = fd >= 0;
+    for (off_t at = 0; same; at += HALF) {
+        ssize_t a = pread(f->fd, f->buffer, HALF, at), b = pread(fd, f->buffer + HALF, HALF, at);
+        same = a >= 0 && a == b && memcmp(f->buffer, f->buffer + HALF, (size_t)a) == 0;
+        if (a < HALF) break;
+    }
+    if (fd >= 0) close(fd);
+    if (same) return SLUICE_OK;
+    return sluice_hint(s, sluice_fail(s, SLUICE_E_WRITE, "cannot write '%s': it exists and holds something else", f->path),
+                       "--force overwrites it");
+}
+
 sluice_status outfile_commit(sluice *s, outfile *f)
 {
     sluice_status st = flush(s, f);
+    if (!st && f->compare) {
+        st = check_same(s, f);
+        outfile_abort(f);
+        return st;
+    }
     if (!st && fsync(f->fd) && errno != EINVAL && errno != EROFS) st = cannot_write(s, f->path);
     int fd = f->fd;
     f->fd = -1;
     if (close(fd) && !st) st = cannot_write(s, f->path);
-    if (!st && rename(f->temporary, f->path)) st = cannot_write(s, f->path);
-    if (!st && sync_folder(f->path)) st = cannot_write(s, f->path);
+    if (!st && f->temporary && rename(f->temporary, f->path)) st = cannot_write(s, f->path);
+    if (!st && f->temporary && sync_folder(f->path)) st = cannot_write(s, f->path);
     outfile_abort(f);
     return st;
 }

@@ -81,19 +81,20 @@ EX_FN float ex_pick(int yes, float a, float b) { return ex_float(ex_pick_bits(ye
 
 /* a*b + c rounded once, without FMA hardware.  a*b is exact in double; the sum is rounded to odd (Boldo and
  * Melquiond, "Emulation of FMA and correctly rounded sums", 2008), after which rounding to float is right
- * because 53 >= 2 * 24 + 2.  Where the sum overflows or is NaN the error term is NaN and both comparisons
- * fail, which leaves the sum as it is. */
+ * because 53 >= 2 * 24 + 2.  An infinite or NaN sum, whose error term is NaN, stays as it is. */
 EX_FN float ex_fma_soft(float a, float b, float c)
 {
     double p = (double)a * (double)b, q = (double)c;
     double s = p + q, t = s - p;
     double e = (p - (s - t)) + (q - t);
-    double inexact = e < 0 ? -1.0 : e > 0 ? 1.0 : 0.0;   /* SSE2 selects doubles in a vector, not integers */
-    uint64_t us, ui;
+    uint64_t us, ue;
     memcpy(&us, &s, sizeof us);
-    memcpy(&ui, &inexact, sizeof ui);
-    uint64_t odd = (ui >> 52) & ~us & 1u;                /* 1 if s is inexact and its last bit is 0 ... */
-    uint64_t step = 1u - 2u * ((us ^ ui) >> 63);         /* ... then one ulp towards e: +1, -1 if signs differ */
+    memcpy(&ue, &e, sizeof ue);
+    uint64_t size = ue << 1;                             /* integers only: SSE2 has no select */
+    uint64_t inexact = (size | (0u - size)) >> 63;
+    uint64_t special = (((us >> 52) & 0x7ffu) + 1u) >> 11;
+    uint64_t odd = inexact & ~special & ~us & 1u;        /* 1 if s is inexact, finite and even: one place ... */
+    uint64_t step = 1u - 2u * ((us ^ ue) >> 63);         /* ... towards e: +1, or -1 if the signs differ */
     us += step & (0u - odd);
     memcpy(&s, &us, sizeof s);
     return (float)s;

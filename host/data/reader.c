@@ -1,0 +1,266 @@
+/* reader.c - blocks of rows of a pool, read ahead while the caller computes.  Contract in reader.h.
+ *
+ * A ring of slots, each with one block: it is started (its bytes are on their way), handed out, and given back.  Shards
+ * in memory are handed out in place; all others are read by an engine of reader_io.h into the slot's buffer. */
+#include "reader.h"
+#include "reader_io.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { SLOTS = 4 };
+static const size_t block_target = 8u << 20, huge_page = 2u << 20;
+
+typedef enum slot_state { FREE, STARTED, HELD } slot_state;
+
+typedef struct slot {
+    slot_state state;
+    uint64_t turn;                  /* slots are handed out in this order */
+    const shard *sh;
+    int64_t first, rows;            /* within the shard */
+    shard_file *file;               /* NULL: the shard is in memory */
+    uint8_t *buffer;
+    read_job job;
+} slot;
+
+struct reader {
+    const sluice_pool *pool;
+    int64_t next_row, end_row;      /* of the pool: rows not started yet */
+    int next_shard;
+    int64_t max_rows;
+    size_t block_bytes;             /* of one buffer */
+    slot slot[SLOTS];
+    int slots;
+    uint64_t started;               /* turns given so far */
+    uint8_t *ring;                  /* the buffers */
+    size_t ring_bytes;
+    shard_file *file;               /* of the shard that was started last */
+    read_engine *engine;            /* NULL until a file is read */
+    const char *want;               /* SLUICE_READER or NULL */
+    double bytes, stall;
+};
+
+/* ---- sizes ---- */
+
+static size_t row_bytes(const reader *r, const shard *sh)
+{
+    return (size_t)r->pool->width * sluice_type_bytes(sh->type);
+}
+
+/* Bytes from the first element of the first of rows rows to behind the last of the last: a stride may be wider than
+ * a row, and the file may end with the last row. */
+static size_t span_bytes(const reader *r, const shard *sh, int64_t rows)
+{
+    return (size_t)(rows - 1) * sh->stride + row_bytes(r, sh);
+}
+
+static int64_t block_rows(const reader *r, const shard *sh)
+{
+    size_t row = row_bytes(r, sh), stride = sh->stride ? sh->stride : 1;
+    int64_t rows = row < r->block_bytes ? (int64_t)((r->block_bytes - row) / stride) + 1 : 1;
+    return rows < r->max_rows ? rows : r->max_rows;
+}
+
+int64_t reader_block_rows(const reader *r)
+{
+    int64_t most = 0;
+    for (int i = 0; i < r->pool->shard_count; i++) {
+        const shard *sh = &r->pool->shards[i];
+        int64_t rows = block_rows(r, sh);
+        if (rows > sh->rows) rows = sh->rows;
+        if (rows > most) most = rows;
+    }
+    return most;
+}
+
+/* Blocks of about 8 MiB in four buffers; less memory makes the blocks smaller, then the buffers fewer. */
+static sluice_status plan_buffers(sluice *s, reader *r, size_t mem_bytes)
+{
+    size_t row = 1;
+    for (int i = 0; i < r->pool->shard_count; i++) {
+        size_t b = row_bytes(r, &r->pool->shards[i]);
+        if (b > row) row = b;
+    }
+    if (row > mem_bytes)
+        return sluice_fail(s, SLUICE_E_MEMORY, "a row of %zu bytes does not fit the %zu bytes allowed for reading", row, mem_bytes);
+    r->slots = mem_bytes / row < SLOTS ? (int)(mem_bytes / row) : SLOTS;
+    size_t most = mem_bytes / (size_t)r->slots;
+    r->block_bytes = block_target > row ? block_target : row;
+    if (r->block_bytes > most) r->block_bytes = most;
+    if (r->block_bytes >= huge_page && row <= (r->block_bytes & ~(huge_page - 1))) r->block_bytes &= ~(huge_page - 1);
+    return SLUICE_OK;
+}
+
+static sluice_status map_buffers(sluice *s, reader *r)
+{
+    r->ring_bytes = (size_t)r->slots * r->block_bytes + huge_page;
+    void *p = mmap(NULL, r->ring_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return sluice_fail_errno(s, SLUICE_E_MEMORY, "cannot get %zu bytes of buffers", r->ring_bytes);
+    r->ring = p;
+    uint8_t *at = (uint8_t *)(((uintptr_t)p + huge_page - 1) & ~(uintptr_t)(huge_page - 1));
+    madvise(at, (size_t)r->slots * r->block_bytes, MADV_HUGEPAGE);       /* a wish */
+    for (int i = 0; i < r->slots; i++) r->slot[i].buffer = at + (size_t)i * r->block_bytes;
+    return SLUICE_OK;
+}
+
+/* ---- one block ---- */
+
+static sluice_status start_read(sluice *s, reader *r, slot *x)
+{
+    sluice_status st = SLUICE_OK;
+    if (!r->ring) TRY(map_buffers(s, r));
+    if (!r->engine) TRY(read_engine_open(s, r->want, r->slots, &r->engine));
+    x->job.fd = x->file->fd;
+    x->job.to = x->buffer;
+    x->job.offset = x->sh->offset + (uint64_t)x->first * x->sh->stride;
+    x->job.bytes = span_bytes(r, x->sh, x->rows);
+    r->engine->start(r->engine, &x->job);
+out:
+    return st;
+}
+
+/* Leaves the slot free whatever it did. */
+static void release(reader *r, slot *x)
+{
+    if (x->state == STARTED && x->file) r->engine->wait(r->engine, &x->job);
+    shard_file_drop(x->file);
+    x->file = NULL;
+    x->state = FREE;
+}
+
+static sluice_status start_block(sluice *s, reader *r, slot *x)
+{
+    sluice_status st = SLUICE_OK;
+    const shard *sh = &r->pool->shards[r->next_shard];
+    int64_t first = r->next_row - sh->first_row, rows = block_rows(r, sh);
+    if (rows > sh->rows - first) rows = sh->rows - first;
+    if (rows > r->end_row - r->next_row) rows = r->end_row - r->next_row;
+    x->sh = sh, x->first = first, x->rows = rows;
+    if (!sh->memory) {
+        if (!r->file || r->file->sh != sh) {
+            shard_file_drop(r->file);
+            r->file = NULL;
+            TRY(shard_file_open(s, sh, &r->file));
+        }
+        x->file = r->file;
+        x->file->users++;
+        TRY(start_read(s, r, x));
+    }
+    x->state = STARTED;
+    x->turn = r->started++;
+    r->next_row += rows;
+out:
+    if (st) release(r, x);
+    return st;
+}
+
+static sluice_status start_ahead(sluice *s, reader *r)
+{
+    for (int i = 0; i < r->slots; i++) {
+        if (r->slot[i].state != FREE) continue;
+        while (r->next_row < r->end_row
+               && r->next_row >= r->pool->shards[r->next_shard].first_row + r->pool->shards[r->next_shard].rows)
+            r->next_shard++;
+        if (r->next_row == r->end_row) return SLUICE_OK;
+        sluice_status st = start_block(s, r, &r->slot[i]);
+        if (st) return st;
+    }
+    return SLUICE_OK;
+}
+
+/* Waits for the bytes of a started block; *out_data is where its first row begins. */
+static sluice_status finish_block(sluice *s, reader *r, slot *x, const uint8_t **out_data)
+{
+    if (!x->file) {
+        *out_data = x->sh->memory + x->sh->offset + (size_t)x->first * x->sh->stride;
+        return SLUICE_OK;
+    }
+    sluice_status st = SLUICE_OK;
+    double began = clock_seconds();
+    r->engine->wait(r->engine, &x->job);
+    r->stall += clock_seconds() - began;
+    TRY(shard_file_result(s, x->file, &x->job));
+    TRY(shard_file_check(s, x->file));
+    *out_data = x->buffer;
+out:
+    return st;
+}
+
+/* ---- calls ---- */
+
+sluice_status reader_open(sluice *s, const sluice_pool *pool, const reader_plan *plan, reader **out_r)
+{
+    sluice_status st = SLUICE_OK;
+    reader *r;
+    TRY_NEW(r, NEW(s, 1, reader));
+    if (plan->first_row < 0 || plan->rows < 0 || plan->first_row > pool->rows || plan->rows > pool->rows - plan->first_row)
+        FAIL(E_INTERNAL, "rows %lld + %lld are not in a pool of %lld", (long long)plan->first_row, (long long)plan->rows,
+             (long long)pool->rows);
+    r->pool = pool;
+    r->next_row = plan->first_row;
+    r->end_row = plan->rows ? plan->first_row + plan->rows : pool->rows;
+    r->max_rows = plan->max_rows > 0 ? plan->max_rows : INT64_MAX;
+    r->want = getenv("SLUICE_READER");
+    if (r->want && !*r->want) r->want = NULL;
+    if (r->want && strcmp(r->want, "uring") && strcmp(r->want, "pread"))
+        FAIL(E_USAGE, "SLUICE_READER is '%s', not uring or pread", r->want);
+    TRY(plan_buffers(s, r, plan->mem_bytes ? plan->mem_bytes : s->mem_bytes));
+    *out_r = r, r = NULL;
+out:
+    reader_close(r);
+    return st;
+}
+
+sluice_status reader_next(sluice *s, reader *r, block *out_b, bool *out_end)
+{
+    sluice_status st = SLUICE_OK;
+    *out_end = false;
+    if (__atomic_load_n(&s->cancelled, __ATOMIC_RELAXED)) FAIL(E_CANCELLED, "reading stopped before the end");
+    TRY(start_ahead(s, r));
+    slot *x = NULL;
+    for (int i = 0; i < r->slots; i++)
+        if (r->slot[i].state == STARTED && (!x || r->slot[i].turn < x->turn)) x = &r->slot[i];
+    if (!x && r->next_row < r->end_row) FAIL(E_INTERNAL, "all %d blocks are held", r->slots);
+    if (!x) {
+        *out_end = true;
+        return SLUICE_OK;
+    }
+    const uint8_t *data;
+    TRY(finish_block(s, r, x, &data));
+    x->state = HELD;
+    r->bytes += (double)span_bytes(r, x->sh, x->rows);
+    *out_b = (block){ .first_row = x->sh->first_row + x->first, .rows = x->rows, .owner = x };
+    out_b->view = (sluice_view){ .data = (void *)(uintptr_t)data, .rows = x->rows, .cols = r->pool->width,
+                                 .stride = x->sh->stride, .type = x->sh->type,
+                                 .scale = x->sh->scale ? x->sh->scale + x->first : NULL };
+out:
+    return st;
+}
+
+void reader_done(reader *r, block *b)
+{
+    release(r, b->owner);
+    b->owner = NULL;
+}
+
+double reader_bytes(const reader *r) { return r->bytes; }
+double reader_stall_seconds(const reader *r) { return r->stall; }
+
+void reader_close(reader *r)
+{
+    if (!r) return;
+    for (int i = 0; i < r->slots; i++) release(r, &r->slot[i]);
+    shard_file_drop(r->file);
+    if (r->engine) r->engine->close(r->engine);
+    if (r->ring) munmap(r->ring, r->ring_bytes);
+    mem_free(r);
+}
+
+const char *reader_backend(void)
+{
+    read_engine *e = read_uring_open(1);
+    if (!e) return "pread";
+    e->close(e);
+    return "io_uring";
+}

@@ -1,0 +1,137 @@
+/* reader_io.c - what both read engines share: pieces, errors, the file of a shard. */
+#include "reader_io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    PIECE_MIN = 256 << 10,      /* smaller requests cost more calls than they win in depth */
+    RETRIES_MAX = 1000          /* EAGAIN without end would hang the run */
+};
+
+int64_t (*read_fault)(int fd, uint64_t offset, size_t bytes, int64_t got);
+
+void read_job_cut(read_job *j)
+{
+    size_t piece = (j->bytes / READ_PIECES + 4095) & ~(size_t)4095;
+    if (piece < PIECE_MIN) piece = PIECE_MIN;
+    j->pieces = j->claimed = 0;
+    j->next = NULL;
+    for (size_t at = 0; at < j->bytes; at += piece) {
+        size_t rest = j->bytes - at;
+        j->piece[j->pieces++] = (read_piece){ .job = j, .to = j->to + at, .offset = j->offset + at,
+                                              .bytes = rest < piece ? rest : piece };
+    }
+    j->left = j->pieces;
+}
+
+bool read_piece_step(read_piece *p, int64_t got)
+{
+    if (read_fault) got = read_fault(p->job->fd, p->offset, p->bytes, got);
+    if (got > 0) {
+        p->to += got;
+        p->offset += (uint64_t)got;
+        p->bytes -= (size_t)got;
+        return p->bytes == 0;
+    }
+    if ((got == -EINTR || got == -EAGAIN) && p->retries++ < RETRIES_MAX) {
+        sched_yield();
+        return false;
+    }
+    p->error = got ? (int)-got : READ_ENDED;
+    return true;
+}
+
+void read_piece_pread(read_piece *p)
+{
+    int64_t got;
+    p->error = 0;
+    do {
+        got = pread(p->job->fd, p->to, p->bytes < READ_MAX ? p->bytes : READ_MAX, (off_t)p->offset);
+        if (got < 0) got = -errno;
+    } while (!read_piece_step(p, got));
+}
+
+int read_job_error(const read_job *j, uint64_t *out_offset)
+{
+    for (int i = 0; i < j->pieces; i++) {
+        if (!j->piece[i].error) continue;
+        *out_offset = j->piece[i].offset;
+        return j->piece[i].error;
+    }
+    return 0;
+}
+
+sluice_status read_engine_open(sluice *s, const char *want, int jobs, read_engine **out_e)
+{
+    if (!want || !strcmp(want, "uring")) {
+        *out_e = read_uring_open(jobs);
+        if (*out_e) return SLUICE_OK;
+        if (want) return sluice_fail_errno(s, SLUICE_E_UNSUPPORTED, "cannot read through io_uring");
+    }
+    return read_threads_open(s, out_e);
+}
+
+/* ---- the file of a shard ---- */
+
+static int64_t mtime_ns(const struct stat *st)
+{
+    return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
+sluice_status shard_file_check(sluice *s, const shard_file *f)
+{
+    const shard *sh = f->sh;
+    struct stat held, named;
+    if (fstat(f->fd, &held)) return sluice_fail_errno(s, SLUICE_E_IO, "cannot read '%s'", sh->path);
+    if ((int64_t)held.st_size != sh->file_bytes)
+        return sluice_fail(s, SLUICE_E_DATA, "'%s' changed while being read: it has %lld bytes and had %lld", sh->path,
+                           (long long)held.st_size, (long long)sh->file_bytes);
+    if (mtime_ns(&held) != sh->mtime_ns)
+        return sluice_fail(s, SLUICE_E_DATA, "'%s' changed while being read: its modification time is another", sh->path);
+    if (stat(sh->path, &named) || named.st_ino != held.st_ino || named.st_dev != held.st_dev)
+        return sluice_fail(s, SLUICE_E_DATA, "'%s' changed while being read: it was replaced or removed", sh->path);
+    return SLUICE_OK;
+}
+
+sluice_status shard_file_open(sluice *s, const shard *sh, shard_file **out_f)
+{
+    sluice_status st = SLUICE_OK;
+    shard_file *f;
+    TRY_NEW(f, NEW(s, 1, shard_file));
+    f->sh = sh;
+    f->users = 1;
+    f->fd = open(sh->path, O_RDONLY | O_CLOEXEC);
+    if (f->fd < 0 && errno == ENOENT) FAIL_ERRNO(E_MISSING, "cannot read '%s'", sh->path);
+    if (f->fd < 0) FAIL_ERRNO(E_IO, "cannot read '%s'", sh->path);
+    TRY(shard_file_check(s, f));
+    *out_f = f, f = NULL;
+out:
+    shard_file_drop(f);
+    return st;
+}
+
+void shard_file_drop(shard_file *f)
+{
+    if (!f || --f->users) return;
+    if (f->fd >= 0) close(f->fd);
+    mem_free(f);
+}
+
+sluice_status shard_file_result(sluice *s, const shard_file *f, const read_job *j)
+{
+    uint64_t at;
+    int error = read_job_error(j, &at);
+    if (!error) return SLUICE_OK;
+    sluice_status st = shard_file_check(s, f);      /* a file that was cut says so, whatever the read said */
+    if (st) return st;
+    if (error == READ_ENDED)
+        return sluice_fail(s, SLUICE_E_IO, "cannot read '%s': it ends at byte %llu", f->sh->path, (unsigned long long)at);
+    errno = error;
+    return sluice_fail_errno(s, SLUICE_E_IO, "cannot read '%s' at byte %llu", f->sh->path, (unsigned long long)at);
+}

@@ -1,0 +1,76 @@
+/* reader_io.h - byte ranges of files, read in the background.  Private to reader.c, gather.c and their tests.
+ *
+ * A job is one range.  It is cut into pieces, so that a disk sees several requests at once; an engine (io_uring, or
+ * threads that pread) works on all pieces of all started jobs.  Short reads go on where they ended, EINTR and EAGAIN are
+ * tried again. */
+#ifndef READER_IO_H
+#define READER_IO_H
+
+#include "pool.h"
+
+enum {
+    READ_PIECES = 8,
+    READ_MAX = 1 << 30,         /* bytes of one call; Linux stops at 2 GiB */
+    READ_ENDED = -1
+};
+
+typedef struct read_piece {
+    struct read_job *job;
+    uint8_t *to;                /* where the rest goes, */
+    uint64_t offset;            /* where it begins in the file, */
+    size_t bytes;               /* and how long it is */
+    int error;                  /* 0, an errno, or READ_ENDED: the file ends before the piece does */
+    int retries;
+} read_piece;
+
+typedef struct read_job {
+    int fd;
+    uint8_t *to;
+    uint64_t offset;
+    size_t bytes;
+    /* the engine's */
+    read_piece piece[READ_PIECES];
+    int pieces, claimed, left;
+    struct read_job *next;
+} read_job;
+
+typedef struct read_engine read_engine;
+struct read_engine {
+    const char *name;                               /* "io_uring" or "pread" */
+    void (*start)(read_engine *e, read_job *j);     /* fd, to, offset, bytes are set; j and to stay put until wait() */
+    void (*wait)(read_engine *e, read_job *j);
+    void (*close)(read_engine *e);                  /* every started job was waited for */
+};
+
+/* For jobs jobs at once.  want: "uring", "pread" or NULL: io_uring where the kernel allows it. */
+sluice_status read_engine_open(sluice *s, const char *want, int jobs, read_engine **out_e);
+read_engine *read_uring_open(int jobs);             /* NULL with errno set where it cannot be had */
+sluice_status read_threads_open(sluice *s, read_engine **out_e);
+
+/* What failed in a job that was waited for: 0, or the error of its first bad piece and where it struck. */
+int read_job_error(const read_job *j, uint64_t *out_offset);
+
+/* For engines. */
+void read_job_cut(read_job *j);
+/* Accounts for what one read returned (bytes, 0 at the end of the file, -errno); true: the piece is over. */
+bool read_piece_step(read_piece *p, int64_t got);
+void read_piece_pread(read_piece *p);               /* reads the rest of the piece here and now */
+
+/* Tests put a function here that sees, and may change, what every read returned (bytes or -errno).  It is called from
+ * any thread. */
+extern int64_t (*read_fault)(int fd, uint64_t offset, size_t bytes, int64_t got);
+
+/* ---- the file of a shard, shared by the jobs that read it ---- */
+typedef struct shard_file {
+    const shard *sh;
+    int fd, users;
+} shard_file;
+
+sluice_status shard_file_open(sluice *s, const shard *sh, shard_file **out_f);   /* users = 1 */
+void shard_file_drop(shard_file *f);                                            /* NULL allowed; closes with the last user */
+/* E_DATA when the file's size, time or inode is no longer what the pool was opened with. */
+sluice_status shard_file_check(sluice *s, const shard_file *f);
+/* What went wrong in a job on f, as a status: OK, E_IO with the offset, or E_DATA. */
+sluice_status shard_file_result(sluice *s, const shard_file *f, const read_job *j);
+
+#endif

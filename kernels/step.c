@@ -1,0 +1,68 @@
+/* step.c - one step of an optimizer on the CPU: adam and sgd.  Contract in sluice_backend.h. */
+#include "cpu.h"
+#include "lanes.h"
+
+enum { PIECE = 4096 };    /* weights a thread takes at a time */
+
+/* b^n by squaring: multiplications alone, so that no libm decides a bit. */
+static double power(double b, int64_t n)
+{
+    double p = 1.0;
+    for (; n > 0; n /= 2, b *= b)
+        if (n % 2) p *= b;
+    return p;
+}
+
+typedef struct adam_work {
+    const sluice_op_adam_args *a;
+    float gain1, gain2;           /* 1 - beta^step: what the averages have seen of their weight */
+} adam_work;
+
+V16_FN void adam_16(const adam_work *p, v16 *w, v16 g, v16 *m, v16 *v)
+{
+    const sluice_op_adam_args *a = p->a;
+    *m = v16_fma(v16_set1(a->beta1), *m, v16_mul(v16_set1(1.0f - a->beta1), g));
+    *v = v16_fma(v16_set1(a->beta2), *v, v16_mul(v16_set1(1.0f - a->beta2), v16_mul(g, g)));
+    v16 root = v16_add(v16_sqrt(v16_div(*v, v16_set1(p->gain2))), v16_set1(a->epsilon));
+    v16 u = v16_div(v16_div(*m, v16_set1(p->gain1)), root);
+    *w = v16_fma(v16_set1(-a->rate), v16_fma(v16_set1(a->decay), *w, u), *w);
+}
+
+static void adam_pieces(void *arg, int64_t first, int64_t last, int thread)
+{
+    const adam_work *p = arg;
+    const sluice_op_adam_args *a = p->a;
+    (void)thread;
+    for (int64_t j = first; j < last; j += 16) {
+        int64_t n = cpu_min(16, last - j);
+        v16 w = v16_load_n(a->w + j, n, 0), m = v16_load_n(a->m + j, n, 0), v = v16_load_n(a->v + j, n, 0);
+        adam_16(p, &w, v16_load_n(a->grad + j, n, 0), &m, &v);
+        v16_store_n(a->w + j, w, n), v16_store_n(a->m + j, m, n), v16_store_n(a->v + j, v, n);
+    }
+}
+
+sluice_status TIER_FN(op_adam)(sluice_exec *x, const sluice_op_adam_args *a)
+{
+    adam_work p = { a, (float)(1.0 - power((double)a->beta1, a->step)), (float)(1.0 - power((double)a->beta2, a->step)) };
+    cpu_parallel(x, a->count, PIECE, adam_pieces, &p);
+    return SLUICE_OK;
+}
+
+static void sgd_pieces(void *arg, int64_t first, int64_t last, int thread)
+{
+    const sluice_op_sgd_args *a = arg;
+    (void)thread;
+    for (int64_t j = first; j < last; j += 16) {
+        int64_t n = cpu_min(16, last - j);
+        v16 w = v16_load_n(a->w + j, n, 0), m = v16_load_n(a->m + j, n, 0);
+        m = v16_fma(v16_set1(a->momentum), m, v16_fma(v16_set1(a->decay), w, v16_load_n(a->grad + j, n, 0)));
+        w = v16_fma(v16_set1(-a->rate), m, w);
+        v16_store_n(a->w + j, w, n), v16_store_n(a->m + j, m, n);
+    }
+}
+
+sluice_status TIER_FN(op_sgd)(sluice_exec *x, const sluice_op_sgd_args *a)
+{
+    cpu_parallel(x, a->count, PIECE, sgd_pieces, (void *)(uintptr_t)a);
+    return SLUICE_OK;
+}

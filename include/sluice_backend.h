@@ -78,7 +78,8 @@ typedef struct sluice_op_conv_args {
     sluice_view out;
 } sluice_op_conv_args;
 
-/* dx [n, h*w*cin] from g [n, out_h*out_w*cout]; w [cout, kernel*kernel*cin] unpacked. */
+/* dx [n, h*w*cin] from g [n, out_h*out_w*cout]; w [cout, kernel*kernel*cin] unpacked.
+ * Exact: an input pixel is one chain of fma from 0 over (output y, x, cout) ascending; the stored value is acc + 0.0f. */
 typedef struct sluice_op_conv_input_args {
     sluice_conv_shape shape;
     sluice_view g;
@@ -86,7 +87,8 @@ typedef struct sluice_op_conv_input_args {
     sluice_view out;
 } sluice_op_conv_input_args;
 
-/* dw [cout, kernel*kernel*cin] and dbias [cout], rows (image, y, x) ascending within fixed blocks of images. */
+/* out: dw [cout, kernel*kernel*cin]; bias: [cout] or NULL, the sums of g.  x f32.
+ * Exact: a chain of fma from 0 over (image, y, x) ascending in each block of 8 images, then the blocks' sums ascending. */
 typedef struct sluice_op_conv_weight_args {
     sluice_conv_shape shape;
     sluice_view g, x;
@@ -95,14 +97,16 @@ typedef struct sluice_op_conv_weight_args {
 
 typedef enum sluice_pooling { SLUICE_POOL_MAX, SLUICE_POOL_AVERAGE, SLUICE_POOL_GLOBAL } sluice_pooling;
 
-/* MAX and AVERAGE: size x size windows, stride size, a rest is dropped.  GLOBAL: ascending sum, one division. */
+/* MAX and AVERAGE: size x size windows, stride size, a rest is dropped.  GLOBAL: the whole image.  Means: the sum of the
+ * pixels in the order (y, x), one division. */
 typedef struct sluice_op_downsample_args {
     sluice_pooling kind;
     int64_t h, w, c, size;
     sluice_view x, out;
 } sluice_op_downsample_args;
 
-/* g of the output to g of the input; MAX sends it to the first largest (x is the forward input). */
+/* g of the output to g of the input; MAX sends it to the first largest (x is the forward input, unused by the others),
+ * the means share it out, g / pixels; what no window covers gets 0. */
 typedef struct sluice_op_upsample_args {
     sluice_pooling kind;
     int64_t h, w, c, size;
@@ -202,14 +206,18 @@ typedef struct sluice_op_loss_args {
 /* g = y > 0 ? g : 0, in place; y is relu's output. */
 typedef struct sluice_op_gate_args { sluice_view y, g; } sluice_op_gate_args;
 
-/* x[i, j] = keep ? x / (1 - rate) : 0, in place, keep from Philox (seed, purpose, id = step * 2^32 + row, draw = j / 4). */
+/* x[i, j] = keep ? x * (1 / (1 - rate)) : 0, in place.  keep: the top 24 bits of word j % 4 of Philox (seed, EX_DROPOUT,
+ * id = step * 2^32 + i, draw = j / 4), as a fraction of 1, are at least rate. */
 typedef struct sluice_op_dropout_args {
     sluice_view x;
     float rate;
     uint64_t seed, step;
 } sluice_op_dropout_args;
 
-/* Loshchilov & Hutter 2019: w -= rate * (m^ / (sqrt(v^) + epsilon) + decay * w). */
+/* Loshchilov & Hutter 2019: w -= rate * (m^ / (sqrt(v^) + epsilon) + decay * w), with
+ *   m = fma(beta1, m, (1 - beta1) g)       m^ = m / (1 - beta1^step)
+ *   v = fma(beta2, v, (1 - beta2) (g g))   v^ = v / (1 - beta2^step)     the powers in double, by squaring
+ *   w = fma(-rate, fma(decay, w, m^ / (sqrt(v^) + epsilon)), w) */
 typedef struct sluice_op_adam_args {
     float *w;
     const float *grad;
@@ -219,6 +227,7 @@ typedef struct sluice_op_adam_args {
     float rate, beta1, beta2, epsilon, decay;
 } sluice_op_adam_args;
 
+/* m = fma(momentum, m, fma(decay, w, g)), w = fma(-rate, m, w). */
 typedef struct sluice_op_sgd_args {
     float *w;
     const float *grad;

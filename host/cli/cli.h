@@ -82,7 +82,7 @@ extern const int cli_command_count;
 /* Records the program's own message, which may hold a second line "hint: ..."; returns st. */
 sluice_status cli_fail(cli *c, sluice_status st, const char *format, ...) __attribute__((format(printf, 3, 4)));
 #define TRY(call)       do { if ((st = (call)) != SLUICE_OK) goto out; } while (0)
-#define FAIL(code, ...) do { st = cli_fail(c, SLUICE_##code, __VA_ARGS__); goto out; } while (0)
+#define REFUSE(code, ...) do { st = cli_fail(c, SLUICE_##code, __VA_ARGS__); goto out; } while (0)
 /* Flushes stdout; a full disk or a closed pipe is E_IO, never silence. */
 sluice_status cli_flush(cli *c);
 /* The command line as a shell would take it; the caller frees it. */
@@ -96,15 +96,29 @@ void log_show(void *user, sluice_level level, const char *line);
 void log_error(const char *message);    /* "sluice: MESSAGE", hints on lines of their own */
 /* The last line after success: "wrote PATH: k rows, n scanned, s seconds"; scanned < 0: left out. */
 void log_wrote(const char *path, int64_t rows, const char *noun, int64_t scanned);
+void log_done(const char *path);        /* instead, when the output of the same inputs was there */
+void put_json_text(FILE *f, const char *text);      /* quoted and escaped */
 
 /* ---- inputs.c: what several commands open the same way ---- */
 typedef struct cli_input {
     const char *ids, *tensor, *classes;
-    bool same_ids;
+    bool same_ids;              /* ids of files made for another pool hold for this one too */
 } cli_input;
-sluice_status open_pool(cli *c, const cli_list *paths, const cli_input *in, sluice_pool **out_pool);
-/* logits and probs come as pools of their own, over the same rows. */
-sluice_status open_outputs(cli *c, const char *path, sluice_pool **out_pool);
+typedef struct cli_model {      /* what gives logits: at most one is set */
+    sluice_head *head;
+    sluice_pool *logits, *probs;
+} cli_model;
+
 bool path_exists(const char *path);
+/* Says early what would fail after hours: the folder of an output is missing or not writable. */
+sluice_status check_output(cli *c, const char *path);
+sluice_status open_pool(cli *c, const cli_list *paths, const cli_input *in, sluice_pool **out_pool);
+sluice_status open_model(cli *c, const char *head, const char *logits, const char *probs, cli_model *out);
+void model_release(cli_model *m);
+/* With logits or probs the pool may be left out: its rows are then theirs. */
+sluice_status open_pool_or_outputs(cli *c, const cli_list *paths, const cli_input *in, const char *outputs, sluice_pool **out_pool);
+sluice_status open_labels(cli *c, const sluice_pool *pool, const char *path, const cli_input *in, sluice_labels **out_labels);
+/* A manifest beside `path` that names another pool is E_DATA unless in->same_ids. */
+sluice_status check_origin(cli *c, const sluice_pool *pool, const char *path, const cli_input *in);
 
 #endif

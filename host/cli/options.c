@@ -216,10 +216,9 @@ static sluice_status check_complete(cli *c, const cli_opt *const *opts, int n, c
                         command->arg_name, command->args->item[command->arg_max]);
     for (int j = 0; j < n; j++) {
         if (!opts[j]->required || seen[j]) continue;
-        if (opts[j]->letter)
-            return cli_fail(c, SLUICE_E_USAGE, "%s needs -%c %s, %s", command->name, opts[j]->letter, opts[j]->value,
-                            opts[j]->help);
-        return cli_fail(c, SLUICE_E_USAGE, "%s needs --%s %s, %s", command->name, opts[j]->name, opts[j]->value,
+        char letter[8] = "";
+        if (opts[j]->letter) snprintf(letter, sizeof letter, "-%c, ", opts[j]->letter);
+        return cli_fail(c, SLUICE_E_USAGE, "%s needs %s--%s %s: %s", command->name, letter, opts[j]->name, opts[j]->value,
                         opts[j]->help);
     }
     return SLUICE_OK;

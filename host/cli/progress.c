@@ -37,14 +37,14 @@ static double seconds_since_start(void)
 /* ---- json ---- */
 
 /* Bytes above 127 pass as they are: the input is UTF-8 or a file name nobody can spell better. */
-static void put_json_text(const char *text)
+void put_json_text(FILE *f, const char *text)
 {
-    fputc('"', stderr);
+    fputc('"', f);
     for (const unsigned char *p = (const unsigned char *)text; *p; p++)
-        if (*p == '"' || *p == '\\') fprintf(stderr, "\\%c", *p);
-        else if (*p < 32 || *p == 127) fprintf(stderr, "\\u%04x", *p);
-        else fputc(*p, stderr);
-    fputc('"', stderr);
+        if (*p == '"' || *p == '\\') fprintf(f, "\\%c", *p);
+        else if (*p < 32 || *p == 127) fprintf(f, "\\u%04x", *p);
+        else fputc(*p, f);
+    fputc('"', f);
 }
 
 static void json_begin(const char *level, const char *event)
@@ -61,7 +61,7 @@ static void json_begin(const char *level, const char *event)
 static void json_text(const char *key, const char *text)
 {
     fprintf(stderr, ",\"%s\":", key);
-    put_json_text(text);
+    put_json_text(stderr, text);
 }
 
 static void json_end(void)
@@ -231,4 +231,17 @@ void log_wrote(const char *path, int64_t rows, const char *noun, int64_t scanned
     fprintf(stderr, "wrote %s: %lld %s", path, (long long)rows, noun);
     if (scanned >= 0) fprintf(stderr, ", %lld scanned", (long long)scanned);
     fprintf(stderr, ", %.2f seconds\n", s);
+}
+
+void log_done(const char *path)
+{
+    if (common.quiet) return;
+    if (show.json) {
+        json_begin("info", "done");
+        json_text("path", path);
+        json_end();
+        return;
+    }
+    progress_clear();
+    fprintf(stderr, "%s is there already, made from the same inputs\n", path);
 }

@@ -1,0 +1,143 @@
+/* cmd_devices.c - sluice devices: what this machine and this build can run, and what limits them. */
+#include "cli.h"
+#include "reader.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct { bool json; } o;
+
+static const cli_opt opts[] = {
+    { "json", 0, CLI_FLAG, NULL, &o.json, "as JSON" },
+    { 0 },
+};
+
+typedef struct limits {
+    char cpus[16], memory[32], group[4200];     /* of the control group: CPUs, MiB; "" for none */
+    int affinity;
+    long long memory_mib;
+} limits;
+
+static bool read_line(const char *path, char *line, int size)
+{
+    FILE *f = fopen(path, "r");
+    bool ok = f && fgets(line, size, f);
+    if (f) fclose(f);
+    if (ok) line[strcspn(line, "\n")] = 0;
+    return ok;
+}
+
+/* The tightest limit of any level of this process's control group (version 2). */
+static void read_group(limits *l)
+{
+    char line[4096], folder[4200], path[4300];
+    double cpus = 0, bytes = 0;
+    FILE *f = fopen("/proc/self/cgroup", "r");
+    bool found = false;
+    while (f && !found && fgets(line, sizeof line, f)) found = strncmp(line, "0::/", 4) == 0;
+    if (f) fclose(f);
+    if (!found) return;
+    line[strcspn(line, "\n")] = 0;
+    snprintf(folder, sizeof folder, "/sys/fs/cgroup%s", line + 3);
+    for (size_t root = strlen("/sys/fs/cgroup"); strlen(folder) >= root; *strrchr(folder, '/') = 0) {
+        double quota, period, limit;
+        snprintf(path, sizeof path, "%s/cpu.max", folder);
+        if (read_line(path, line, sizeof line) && sscanf(line, "%lf %lf", &quota, &period) == 2 && period > 0 &&
+            (cpus == 0 || quota / period < cpus))
+            cpus = quota / period;
+        snprintf(path, sizeof path, "%s/memory.max", folder);
+        if (read_line(path, line, sizeof line) && sscanf(line, "%lf", &limit) == 1 && (bytes == 0 || limit < bytes)) bytes = limit;
+    }
+    if (cpus > 0) snprintf(l->cpus, sizeof l->cpus, "%.2f", cpus);
+    if (bytes > 0) snprintf(l->memory, sizeof l->memory, "%.0f", bytes / 1048576);
+}
+
+static limits read_limits(void)
+{
+    limits l = { 0 };
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) l.affinity = CPU_COUNT(&set);
+    l.memory_mib = (long long)sysconf(_SC_PHYS_PAGES) * (sysconf(_SC_PAGESIZE) / 1024) / 1024;
+    read_group(&l);
+    return l;
+}
+
+/* $SLUICE_PLUGIN_DIR, then the folder beside the program. */
+static bool find_plugin(char *path, size_t size)
+{
+    char self[4096];
+    const char *folder = getenv("SLUICE_PLUGIN_DIR");
+    if (folder && *folder) {
+        snprintf(path, size, "%s/libsluice_cuda.so", folder);
+        if (access(path, R_OK) == 0) return true;
+    }
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n <= 0) return false;
+    self[n] = 0;
+    *strrchr(self, '/') = 0;
+    snprintf(path, size, "%s/../lib/sluice/libsluice_cuda.so", self);
+    return access(path, R_OK) == 0;
+}
+
+static const char *reads_why(void)
+{
+#ifdef SLUICE_HAVE_URING
+    return strcmp(reader_backend(), "io_uring") == 0 ? "liburing" : "built with liburing, but the kernel forbids io_uring";
+#else
+    return "built without liburing";
+#endif
+}
+
+static const char *variable(const char *name)
+{
+    const char *text = getenv(name);
+    return text && *text ? text : "unset";
+}
+
+static void put_json(cli *c, const limits *l, bool plugin)
+{
+    fputs("{\n  \"backend\": ", stdout);
+    put_json_text(stdout, c->s->backend->name);
+    fputs(",\n  \"cpu_tiers\": ", stdout);
+    put_json_text(stdout, cpu_tier_names());
+    printf(",\n  \"threads\": %d,\n  \"affinity\": %d,\n  \"cgroup_cpus\": %s,\n", c->s->threads, l->affinity,
+           *l->cpus ? l->cpus : "null");
+    printf("  \"memory_mib\": %lld,\n  \"cgroup_memory_mib\": %s,\n  \"buffers_mib\": %lld,\n", l->memory_mib,
+           *l->memory ? l->memory : "null", (long long)common.mem_mib);
+    fputs("  \"reads\": ", stdout);
+    put_json_text(stdout, reader_backend());
+    fputs(",\n  \"reads_why\": ", stdout);
+    put_json_text(stdout, reads_why());
+    printf(",\n  \"cuda_plugin\": %s\n}\n", plugin ? "true" : "false");
+}
+
+static sluice_status run(cli *c)
+{
+    char path[8300];
+    limits l = read_limits();
+    bool plugin = find_plugin(path, sizeof path);
+    if (o.json) {
+        put_json(c, &l, plugin);
+        return SLUICE_OK;
+    }
+    printf("backend  %s; tiers that run here: %s (SLUICE_CPU=%s)\n", c->s->backend->name, cpu_tier_names(), variable("SLUICE_CPU"));
+    printf("threads  %d; affinity %d, control group %s, --threads %lld, SLURM_CPUS_PER_TASK %s, OMP_NUM_THREADS %s\n", c->s->threads,
+           l.affinity, *l.cpus ? l.cpus : "unlimited", (long long)common.threads, variable("SLURM_CPUS_PER_TASK"),
+           variable("OMP_NUM_THREADS"));
+    printf("memory   %lld MiB for buffers (--mem-mib); machine %lld MiB, control group %s%s\n", (long long)common.mem_mib, l.memory_mib,
+           *l.memory ? l.memory : "unlimited", *l.memory ? " MiB" : "");
+    printf("reads    %s; %s\n", reader_backend(), reads_why());
+    if (plugin) printf("cuda     found %s, but this version of the program has no use for it\n", path);
+    else printf("cuda     no plug-in: libsluice_cuda.so is neither in SLUICE_PLUGIN_DIR (%s) nor in ../lib/sluice\n", variable("SLUICE_PLUGIN_DIR"));
+    return SLUICE_OK;
+}
+
+const cli_command cli_devices = {
+    "devices", "show what can run here and what limits it",
+    "[options]",
+    "sluice devices --json",
+    opts, NULL, NULL, 0, 0, run,
+};

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-static const char *const paths[] = { "uring", "pread", "pread", "" };
+static const char *const paths[] = { "uring", "pread", "map", "" };
 
 /* Reads all and compares every row; hold: how many blocks are kept before the first is given back. */
 static void read_all(sluice *s, made_pool *m, reader_plan plan, int hold)

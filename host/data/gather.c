@@ -243,7 +243,9 @@ static sluice_status prepare(gather *g)
     g->buffer_bytes = run_bytes > row ? run_bytes : row;
     TRY_NEW(g->buffers, mem_raw(s, g->runs, g->buffer_bytes));
     for (int i = 0; i < g->runs; i++) g->run[i].buffer = g->buffers + (size_t)i * g->buffer_bytes;
-    TRY(read_engine_open(s, NULL, g->runs, &g->engine));
+    const char *want;
+    TRY(read_path_wanted(s, &want));
+    TRY(read_engine_open(s, want, g->runs, &g->engine));
 out:
     return st;
 }

@@ -1,11 +1,12 @@
 /* reader.c - blocks of rows of a pool, read ahead while the caller computes.  Contract in reader.h.
  *
  * A ring of slots, each with one block: it is started (its bytes are on their way), handed out, and given back.  Shards
- * in memory are handed out in place; all others are read by an engine of reader_io.h into the slot's buffer. */
+ * in memory are handed out in place; blocks of a file that lie in the page cache are mapped when they are handed out and
+ * unmapped when given back; all others are read by an engine of reader_io.h into the slot's buffer.  Which it is shows in
+ * no result. */
 #include "reader.h"
 #include "reader_io.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -21,7 +22,9 @@ typedef struct slot {
     int64_t first, rows;            /* within the shard */
     shard_file *file;               /* NULL: the shard is in memory */
     uint8_t *buffer;
-    read_job job;
+    read_job job;                   /* where the bytes are in the file, in any case */
+    bool reading;                   /* the job was started and not waited for */
+    read_map map;                   /* base NULL: not mapped */
 } slot;
 
 struct reader {
@@ -36,8 +39,10 @@ struct reader {
     uint8_t *ring;                  /* the buffers */
     size_t ring_bytes;
     shard_file *file;               /* of the shard that was started last */
+    shard_file *broken;             /* a file found wrong when a block was given back; NULL: none */
     read_engine *engine;            /* NULL until a file is read */
-    const char *want;               /* SLUICE_READER or NULL */
+    bool guarded;                   /* read_map_begin() was called */
+    const char *want;               /* read_path_wanted() */
     double bytes, stall;
 };
 
@@ -111,22 +116,62 @@ static sluice_status start_read(sluice *s, reader *r, slot *x)
     sluice_status st = SLUICE_OK;
     if (!r->ring) TRY(map_buffers(s, r));
     if (!r->engine) TRY(read_engine_open(s, r->want, r->slots, &r->engine));
-    x->job.fd = x->file->fd;
     x->job.to = x->buffer;
-    x->job.offset = x->sh->offset + (uint64_t)x->first * x->sh->stride;
-    x->job.bytes = span_bytes(r, x->sh, x->rows);
     r->engine->start(r->engine, &x->job);
+    x->reading = true;
 out:
     return st;
 }
 
-/* Leaves the slot free whatever it did. */
+/* Whether to map the block rather than read it. */
+static bool in_place(const reader *r, const slot *x)
+{
+    if (r->want) return !strcmp(r->want, "map");
+    return read_map_resident(x->job.fd, x->job.offset, x->job.bytes);
+}
+
+static bool map_block(reader *r, slot *x)
+{
+    if (!r->guarded) read_map_begin();
+    r->guarded = true;
+    return read_map_open(x->job.fd, x->job.offset, x->job.bytes, &x->map);
+}
+
+/* What was used in place may have changed under way: it is looked at again afterwards, and the next call tells. */
+static void unmap_block(reader *r, slot *x)
+{
+    bool whole = read_map_close(&x->map);
+    if (r->broken || (whole && shard_file_same(x->file))) return;
+    r->broken = x->file;
+    r->broken->users++;
+}
+
 static void release(reader *r, slot *x)
 {
-    if (x->state == STARTED && x->file) r->engine->wait(r->engine, &x->job);
+    if (x->reading) r->engine->wait(r->engine, &x->job);
+    x->reading = false;
+    if (x->map.base) unmap_block(r, x);
     shard_file_drop(x->file);
     x->file = NULL;
     x->state = FREE;
+}
+
+/* Opens the file of x's shard, unless it is open, and says where the block is in it. */
+static sluice_status locate(sluice *s, reader *r, slot *x)
+{
+    sluice_status st = SLUICE_OK;
+    if (!r->file || r->file->sh != x->sh) {
+        shard_file_drop(r->file);
+        r->file = NULL;
+        TRY(shard_file_open(s, x->sh, &r->file));
+    }
+    x->file = r->file;
+    x->file->users++;
+    x->job.fd = x->file->fd;
+    x->job.offset = x->sh->offset + (uint64_t)x->first * x->sh->stride;
+    x->job.bytes = span_bytes(r, x->sh, x->rows);
+out:
+    return st;
 }
 
 static sluice_status start_block(sluice *s, reader *r, slot *x)
@@ -138,14 +183,8 @@ static sluice_status start_block(sluice *s, reader *r, slot *x)
     if (rows > r->end_row - r->next_row) rows = r->end_row - r->next_row;
     x->sh = sh, x->first = first, x->rows = rows;
     if (!sh->memory) {
-        if (!r->file || r->file->sh != sh) {
-            shard_file_drop(r->file);
-            r->file = NULL;
-            TRY(shard_file_open(s, sh, &r->file));
-        }
-        x->file = r->file;
-        x->file->users++;
-        TRY(start_read(s, r, x));
+        TRY(locate(s, r, x));
+        if (!in_place(r, x)) TRY(start_read(s, r, x));
     }
     x->state = STARTED;
     x->turn = r->started++;
@@ -169,7 +208,7 @@ static sluice_status start_ahead(sluice *s, reader *r)
     return SLUICE_OK;
 }
 
-/* Waits for the bytes of a started block; *out_data is where its first row begins. */
+/* Has the bytes of a started block; *out_data is where its first row begins. */
 static sluice_status finish_block(sluice *s, reader *r, slot *x, const uint8_t **out_data)
 {
     if (!x->file) {
@@ -177,14 +216,26 @@ static sluice_status finish_block(sluice *s, reader *r, slot *x, const uint8_t *
         return SLUICE_OK;
     }
     sluice_status st = SLUICE_OK;
+    if (!x->reading && map_block(r, x)) {
+        *out_data = x->map.data;
+        return SLUICE_OK;
+    }
+    if (!x->reading) TRY(start_read(s, r, x));
     double began = clock_seconds();
     r->engine->wait(r->engine, &x->job);
+    x->reading = false;
     r->stall += clock_seconds() - began;
     TRY(shard_file_result(s, x->file, &x->job));
     TRY(shard_file_check(s, x->file));
     *out_data = x->buffer;
 out:
     return st;
+}
+
+static sluice_status tell_broken(sluice *s, const shard_file *f)
+{
+    sluice_status st = shard_file_check(s, f);
+    return st ? st : sluice_fail(s, SLUICE_E_IO, "cannot read '%s': pages of it could not be had from the disk", f->sh->path);
 }
 
 /* ---- calls ---- */
@@ -201,10 +252,7 @@ sluice_status reader_open(sluice *s, const sluice_pool *pool, const reader_plan 
     r->next_row = plan->first_row;
     r->end_row = plan->rows ? plan->first_row + plan->rows : pool->rows;
     r->max_rows = plan->max_rows > 0 ? plan->max_rows : INT64_MAX;
-    r->want = getenv("SLUICE_READER");
-    if (r->want && !*r->want) r->want = NULL;
-    if (r->want && strcmp(r->want, "uring") && strcmp(r->want, "pread"))
-        FAIL(E_USAGE, "SLUICE_READER is '%s', not uring or pread", r->want);
+    TRY(read_path_wanted(s, &r->want));
     TRY(plan_buffers(s, r, plan->mem_bytes ? plan->mem_bytes : s->mem_bytes));
     *out_r = r, r = NULL;
 out:
@@ -217,6 +265,7 @@ sluice_status reader_next(sluice *s, reader *r, block *out_b, bool *out_end)
     sluice_status st = SLUICE_OK;
     *out_end = false;
     if (__atomic_load_n(&s->cancelled, __ATOMIC_RELAXED)) FAIL(E_CANCELLED, "reading stopped before the end");
+    if (r->broken) TRY(tell_broken(s, r->broken));
     TRY(start_ahead(s, r));
     slot *x = NULL;
     for (int i = 0; i < r->slots; i++)
@@ -252,6 +301,8 @@ void reader_close(reader *r)
     if (!r) return;
     for (int i = 0; i < r->slots; i++) release(r, &r->slot[i]);
     shard_file_drop(r->file);
+    shard_file_drop(r->broken);
+    if (r->guarded) read_map_end();
     if (r->engine) r->engine->close(r->engine);
     if (r->ring) munmap(r->ring, r->ring_bytes);
     mem_free(r);

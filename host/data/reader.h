@@ -21,7 +21,7 @@ typedef struct reader_plan {
  * of buffers.  A file that shrinks or changes while being read is E_DATA, a failing read E_IO. */
 sluice_status reader_open(sluice *s, const sluice_pool *pool, const reader_plan *plan, reader **out_r);
 int64_t reader_block_rows(const reader *r);         /* the most rows a block will have */
-/* At the end *out_end is true, *out_b untouched, and every file is known not to have changed: a scan that stops
+/* At the end *out_end is true, *out_b untouched, and no file changed while it was read: a scan that stops
  * earlier does not know.  Fails with E_CANCELLED, E_DATA, E_IO, E_MISSING; then only reader_close is left to do.
  * Blocks may be held while others are asked for, as long as one buffer is free. */
 sluice_status reader_next(sluice *s, reader *r, block *out_b, bool *out_end);

@@ -67,12 +67,24 @@ int read_job_error(const read_job *j, uint64_t *out_offset)
     return 0;
 }
 
+sluice_status read_path_wanted(sluice *s, const char **out_want)
+{
+    static const char *const paths[] = { "uring", "pread", "map" };
+    const char *want = getenv("SLUICE_READER");
+    *out_want = NULL;
+    if (!want || !*want) return SLUICE_OK;
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(want, paths[i])) *out_want = paths[i];
+    return *out_want ? SLUICE_OK : sluice_fail(s, SLUICE_E_USAGE, "SLUICE_READER is '%s', not uring, pread or map", want);
+}
+
 sluice_status read_engine_open(sluice *s, const char *want, int jobs, read_engine **out_e)
 {
-    if (!want || !strcmp(want, "uring")) {
+    bool must = want && !strcmp(want, "uring");
+    if (!want || strcmp(want, "pread")) {
         *out_e = read_uring_open(jobs);
         if (*out_e) return SLUICE_OK;
-        if (want) return sluice_fail_errno(s, SLUICE_E_UNSUPPORTED, "cannot read through io_uring");
+        if (must) return sluice_fail_errno(s, SLUICE_E_UNSUPPORTED, "cannot read through io_uring");
     }
     return read_threads_open(s, out_e);
 }
@@ -84,19 +96,25 @@ static int64_t mtime_ns(const struct stat *st)
     return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
 }
 
+bool shard_file_same(const shard_file *f)
+{
+    struct stat held, named;
+    return !fstat(f->fd, &held) && (int64_t)held.st_size == f->sh->file_bytes && mtime_ns(&held) == f->sh->mtime_ns
+        && !stat(f->sh->path, &named) && named.st_ino == held.st_ino && named.st_dev == held.st_dev;
+}
+
 sluice_status shard_file_check(sluice *s, const shard_file *f)
 {
+    if (shard_file_same(f)) return SLUICE_OK;
     const shard *sh = f->sh;
-    struct stat held, named;
+    struct stat held;
     if (fstat(f->fd, &held)) return sluice_fail_errno(s, SLUICE_E_IO, "cannot read '%s'", sh->path);
     if ((int64_t)held.st_size != sh->file_bytes)
         return sluice_fail(s, SLUICE_E_DATA, "'%s' changed while being read: it has %lld bytes and had %lld", sh->path,
                            (long long)held.st_size, (long long)sh->file_bytes);
     if (mtime_ns(&held) != sh->mtime_ns)
         return sluice_fail(s, SLUICE_E_DATA, "'%s' changed while being read: its modification time is another", sh->path);
-    if (stat(sh->path, &named) || named.st_ino != held.st_ino || named.st_dev != held.st_dev)
-        return sluice_fail(s, SLUICE_E_DATA, "'%s' changed while being read: it was replaced or removed", sh->path);
-    return SLUICE_OK;
+    return sluice_fail(s, SLUICE_E_DATA, "'%s' changed while being read: it was replaced or removed", sh->path);
 }
 
 sluice_status shard_file_open(sluice *s, const shard *sh, shard_file **out_f)

@@ -46,6 +46,8 @@ struct read_engine {
 sluice_status read_engine_open(sluice *s, const char *want, int jobs, read_engine **out_e);
 read_engine *read_uring_open(int jobs);             /* NULL with errno set where it cannot be had */
 sluice_status read_threads_open(sluice *s, read_engine **out_e);
+/* SLUICE_READER: "uring", "pread" or "map" forces a path, NULL leaves the choice. */
+sluice_status read_path_wanted(sluice *s, const char **out_want);
 
 /* What failed in a job that was waited for: 0, or the error of its first bad piece and where it struck. */
 int read_job_error(const read_job *j, uint64_t *out_offset);
@@ -60,6 +62,24 @@ void read_piece_pread(read_piece *p);               /* reads the rest of the pie
  * any thread. */
 extern int64_t (*read_fault)(int fd, uint64_t offset, size_t bytes, int64_t got);
 
+/* ---- a range of a file, used in place ---- */
+typedef struct read_map {
+    uint8_t *base;
+    size_t bytes;
+    const uint8_t *data;        /* the first byte asked for */
+    struct guard *guard;
+} read_map;
+
+/* Around all use of maps: faults of mapped pages are caught in between. */
+void read_map_begin(void);
+void read_map_end(void);
+/* Whether the range is in the page cache, as far as a few probes can tell. */
+bool read_map_resident(int fd, uint64_t offset, size_t bytes);
+/* False: it cannot be mapped now, read it instead. */
+bool read_map_open(int fd, uint64_t offset, size_t bytes, read_map *out);
+/* False: some of the bytes could not be had, zeros were seen in their place. */
+bool read_map_close(read_map *m);
+
 /* ---- the file of a shard, shared by the jobs that read it ---- */
 typedef struct shard_file {
     const shard *sh;
@@ -68,7 +88,8 @@ typedef struct shard_file {
 
 sluice_status shard_file_open(sluice *s, const shard *sh, shard_file **out_f);   /* users = 1 */
 void shard_file_drop(shard_file *f);                                            /* NULL allowed; closes with the last user */
-/* E_DATA when the file's size, time or inode is no longer what the pool was opened with. */
+/* Whether the file is what the pool was opened with; E_DATA when its size, time or inode is another. */
+bool shard_file_same(const shard_file *f);
 sluice_status shard_file_check(sluice *s, const shard_file *f);
 /* What went wrong in a job on f, as a status: OK, E_IO with the offset, or E_DATA. */
 sluice_status shard_file_result(sluice *s, const shard_file *f, const read_job *j);

@@ -190,8 +190,10 @@ typedef struct sluice_eval_result {
     int64_t train_overlap;                        /* rows the head was trained on */
     int classes;
     sluice_class_result *per_class;               /* [classes] */
-    int64_t *confusion;                           /* [classes, classes], row = true class */
+    int64_t *confusion;                           /* [classes, classes], row = true class; NULL above 4,096 classes */
 } sluice_eval_result;
+/* Classes are those of the head, matched to the labels' by name.  A row whose class the head does not know, or without
+ * finite logits, counts as wrong; the NLL is the mean over the rows of known classes. */
 SLUICE_API sluice_status sluice_eval(sluice *s, const sluice_pool *pool, const sluice_head *head, const sluice_labels *labels,
                                      sluice_eval_result *out_result);
 SLUICE_API void sluice_eval_result_release(sluice_eval_result *r);

@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ECE_BINS = 15 };
-enum { PIECE_FLOATS = 4 << 20 };                            /* rows gathered at a time: 16 MiB */
+enum { ECE_BINS = 15, CONFUSION_CLASSES = 4096 };   /* beyond that many a confusion matrix is too large to keep */
+enum { PIECE_FLOATS = 4 << 20 };                    /* rows gathered at a time: 16 MiB */
 
 typedef struct ece_bin { int64_t n, correct; double confidence; } ece_bin;
 
@@ -35,7 +35,7 @@ static sluice_status tally_begin(sluice *s, int c, sluice_eval_result *r, int64_
     *y = (tally){ .r = r, .unknown_room = unknown_room };
     r->classes = c;
     TRY_NEW(r->per_class, NEW(s, c, sluice_class_result));
-    TRY_NEW(r->confusion, NEW(s, (int64_t)c * c, int64_t));
+    if (c <= CONFUSION_CLASSES) TRY_NEW(r->confusion, NEW(s, (int64_t)c * c, int64_t));
     TRY_NEW(y->unknown, NEW(s, unknown_room, uint8_t));
 out:
     return st;
@@ -78,7 +78,7 @@ static void tally_row(tally *y, const float *z, int32_t target, double temperatu
     r->per_class[f.best].predicted++;
     tally_calibration(y, &f, right);
     if (!known) return;
-    r->confusion[(int64_t)target * r->classes + f.best]++;
+    if (r->confusion) r->confusion[(int64_t)target * r->classes + f.best]++;
     y->nll += f.log_sum - ((double)z[target] / temperature - f.top);
     y->judged++;
 }
@@ -120,7 +120,6 @@ static void tally_end(tally *y)
         r->ece += (gap < 0 ? -gap : gap) / (n > 0 ? n : 1);
     }
     r->macro_f1 = macro_f1(y);
-    mem_free(y->unknown);
 }
 
 void sluice_eval_result_release(sluice_eval_result *r)
@@ -147,7 +146,7 @@ sluice_status evaluate_logits(sluice *s, const float *logits, const int32_t *tar
     *out_r = r, r = (sluice_eval_result){0};
 out:
     sluice_eval_result_release(&r);
-    if (st) mem_free(y.unknown);
+    mem_free(y.unknown);
     return st;
 }
 
@@ -160,7 +159,8 @@ static int64_t piece_rows(const sluice_pool *pool, int64_t m)
     return rows < m ? rows : m;
 }
 
-sluice_status head_logits_of(sluice *s, const sluice_head *h, const sluice_pool *pool, const int64_t *rows, int64_t m, float *out)
+sluice_status head_logits_of(sluice *s, const sluice_head *h, const sluice_pool *pool, const int64_t *rows, int64_t m,
+                             float *out)
 {
     sluice_status st = SLUICE_OK;
     int64_t piece = piece_rows(pool, m);
@@ -287,7 +287,6 @@ static sluice_status evaluate_pool(sluice *s, evaluation *e, sluice_eval_result 
     }
     progress_end(s, &g);
     tally_end(&e->y);
-    e->y.unknown = NULL;
     *out_r = r, r = (sluice_eval_result){0};
 out:
     sluice_eval_result_release(&r);

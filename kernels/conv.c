@@ -2,14 +2,14 @@
  *
  *   frame         an image inside its padding of zeros, widened to f32; windows are read from it in place:
  *                 `kernel` runs of kernel * cin floats, one frame row apart.  No matrix of windows is ever built
- *   windows       a convolution of a frame, register tile by register tile (tile.h)
+ *   windows       a convolution of a frame, register tile by register tile (regtile.h)
  *   op_conv       windows of the padded image
  *   op_conv_input windows of the gradient, spread out by the stride, with the weights turned by 180 degrees
  *   op_conv_weight  tiles of weights x output channels, k = pixel
  *
  * Images are shared among the threads; the gradient of the weights among blocks of BLOCK_IMAGES images. */
 #include "cpu.h"
-#include "tile.h"
+#include "regtile.h"
 
 enum {
     BLOCK_IMAGES = 8,     /* images whose weight gradient is one chain of fma; the blocks' sums are added in order */

@@ -5,7 +5,7 @@
  * blocks that stay in its cache while every column of g passes over them; the sums wait in out between blocks.  Sums go
  * on from where they stood, so neither SPAN nor ROWS shows in the bits. */
 #include "cpu.h"
-#include "tile.h"
+#include "regtile.h"
 
 enum {
     SPAN = 256,           /* columns of x: 1 KiB of a row, long enough for the memory's own prefetch */

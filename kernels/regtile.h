@@ -1,18 +1,18 @@
-/* tile.h - the register tile under every product on the CPU: forward, conv and their gradients.
+/* regtile.h - the register tile under products of any strides on the CPU: conv, its gradients, product.
  *
  * A tile holds sums [rows <= TILE_ROWS][vectors <= 2] of v16 and adds, for k ascending, x(r, k) * w(k, lane):
  *
  *     x(r, k) at x + r * xr + k * xk          one float, broadcast
  *     w(k, .) at w + k * wk (+ wv)            16 or 32 lanes
  *
- *     forward, conv    r = row or pixel, lanes = outputs of the packed weights   xk = 1, wk = 16, wv = 16 d
+ *     conv             r = pixel,        lanes = outputs of the packed weights   xk = 1, wk = 16, wv = 16 d
  *     product          r = column of g,  lanes = columns of x, k = row           xr = 1
  *     conv_weight      r = weight,       lanes = output channels, k = pixel      xr = 1
  *
  * Every sum is one chain of fma, so the shape of the tile never shows in the bits.  rows and vectors must be constants
  * where tile_add() is inlined (TILE_CASES), else the sums do not stay in registers. */
-#ifndef TILE_H
-#define TILE_H
+#ifndef REGTILE_H
+#define REGTILE_H
 
 #include "lanes.h"
 

@@ -114,7 +114,7 @@ EX_FN float ex_fma(float a, float b, float c)
 
 /* ---- functions ------------------------------------------------------------------------------------- */
 
-/* e^x to 1 ulp, non-decreasing.  0 where the result would be subnormal (x < -87.33654), +inf above
+/* e^x to 1.02 ulp, non-decreasing.  0 where the result would be subnormal (x < -87.33654), +inf above
  * 88.72283, NaN for NaN.  x = n ln 2 + r, |r| <= ln(2)/2; e^r = 1 + r + r^2 q(r), q by minimax, relative
  * error 2^-28.  Straight-line code: a loop over it vectorises. */
 EX_FN float ex_exp(float x)

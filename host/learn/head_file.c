@@ -361,8 +361,10 @@ static sluice_status load_training(loading *l)
     TRY(find_pair(l, "train.ids", "U64", 0, "train.row_hash", "U64", &ids, &hashes));
     if (!ids) goto out;
     l->h->train_count = ids->shape[0];
-    TRY(read_tensor(l, ids, &data)), l->h->train_ids = data;
-    TRY(read_tensor(l, hashes, &data)), l->h->train_row_hash = data;
+    TRY(read_tensor(l, ids, &data));
+    l->h->train_ids = data;
+    TRY(read_tensor(l, hashes, &data));
+    l->h->train_row_hash = data;
 out:
     return st;
 }
@@ -376,7 +378,8 @@ static sluice_status load_held(loading *l)
     TRY(find_pair(l, "held.logits", "F32", l->h->classes, "held.target", "I32", &logits, &target));
     if (!logits) goto out;
     TRY(read_floats(l, "held.logits", target->shape[0], l->h->classes, true, &l->h->held_logits));
-    TRY(read_tensor(l, target, &data)), l->h->held_target = data;
+    TRY(read_tensor(l, target, &data));
+    l->h->held_target = data;
     for (int64_t i = 0; i < target->shape[0]; i++)
         if (l->h->held_target[i] < 0 || l->h->held_target[i] >= l->h->classes)
             FAIL(E_DATA, "'held.target' names class %d of %d", l->h->held_target[i], l->h->classes);

@@ -246,7 +246,7 @@ static sluice_status make_head(loading *l)
     int64_t shape[3] = {0};
     json_t *array = NULL;
     char **names = NULL;
-    int classes;
+    int classes = 0;
     const char *line;
     TRY(text_of(l, "layers", &line));
     TRY(shape_of(l, shape));

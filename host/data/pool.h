@@ -15,6 +15,8 @@ typedef struct shard {
     int64_t file_bytes;         /* when opened; another size later is an error */
     int64_t mtime_ns;
     bool owns_memory;
+    uint64_t hash;              /* XXH3-64 of the file as pool.json states it, with has_hash */
+    bool has_hash;
 } shard;
 
 struct sluice_pool {
@@ -28,8 +30,11 @@ struct sluice_pool {
 };
 
 const shard *pool_shard_of(const sluice_pool *pool, int64_t row);
-/* Row of a textual id (or of a decimal row number when the pool has no ids); -1: none. Built on first use. */
-int64_t pool_find(sluice *s, sluice_pool *pool, const char *id);
+/* Rows of textual ids (decimal integers when the pool has integer ids or none); -1: none.  One pass over the pool's ids
+ * however many are asked for, so ask for all at once. */
+sluice_status pool_find_texts(sluice *s, const sluice_pool *pool, const char *const *texts, int64_t m, int64_t *out_rows);
+sluice_status pool_find_ids(sluice *s, const sluice_pool *pool, const uint64_t *ids, int64_t m, int64_t *out_rows);   /* by id64 */
+int64_t pool_find(sluice *s, const sluice_pool *pool, const char *id);                                             /* of one */
 /* Reads rows (any order, repeats allowed) as f32 [m, width] into out; i8 scales applied; merged ascending reads. */
 sluice_status pool_gather(sluice *s, const sluice_pool *pool, const int64_t *rows, int64_t m, float *out);
 

@@ -3,16 +3,26 @@
 
 #include <string.h>
 
-#define TEXT_LIMIT ((int64_t)1 << 36)   /* 64 GiB: what a pool of a billion ids needs */
+#define TEXT_LIMIT ((int64_t)1 << 36) /* 64 GiB: what a pool of a billion ids needs */
+
+/* Bytes that follow a first byte, -1: it is none. */
+static int follow(uint8_t first)
+{
+    if (first < 0x80) return 0;
+    if (first < 0xc2) return -1; /* a following byte, or an overlong form */
+    if (first < 0xf0) return first < 0xe0 ? 1 : 2;
+    return first < 0xf5 ? 3 : -1;
+}
 
 bool utf8_valid(const char *text, size_t bytes)
 {
     const uint8_t *p = (const uint8_t *)text, *end = p + bytes;
     while (p < end) {
-        int more = *p < 0x80 ? 0 : *p < 0xc2 ? -1 : *p < 0xe0 ? 1 : *p < 0xf0 ? 2 : *p < 0xf5 ? 3 : -1;
+        int more = follow(*p);
         if (more < 0 || end - p <= more) return false;
-        if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||       /* overlong, surrogates */
-            (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f)) return false;
+        if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || /* overlong, surrogates */
+            (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
+            return false;
         for (p++; more > 0; more--, p++)
             if ((*p & 0xc0) != 0x80) return false;
     }
@@ -24,7 +34,8 @@ bool parse_canonical(const char *text, uint64_t *out)
     uint64_t v = 0;
     if (text[0] == '0' && text[1]) return false;
     for (const char *p = text; *p; p++)
-        if (*p < '0' || *p > '9' || __builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, (uint64_t)(*p - '0'), &v))
+        if (*p < '0' || *p > '9' || __builtin_mul_overflow(v, 10, &v) ||
+            __builtin_add_overflow(v, (uint64_t)(*p - '0'), &v))
             return false;
     *out = v;
     return *text != 0;
@@ -36,7 +47,7 @@ static sluice_status text_load(sluice *s, const char *path, char **out, int64_t 
     sluice_status st = SLUICE_OK;
     char *text = NULL;
     int64_t bytes = 0, line = 1;
-    if ((st = file_read(s, path, TEXT_LIMIT, &text, &bytes)) != SLUICE_OK) return st;  /* has named the file */
+    if ((st = file_read(s, path, TEXT_LIMIT, &text, &bytes)) != SLUICE_OK) return st; /* has named the file */
     const char *zero = memchr(text, 0, (size_t)bytes);
     for (const char *p = text, *end = text + bytes; p < end; line++) {
         const char *stop = memchr(p, '\n', (size_t)(end - p));
@@ -77,7 +88,7 @@ sluice_status lines_load(sluice *s, const char *path, line_list *out)
         int64_t end = stop ? stop - l.text : l.bytes, next = end + 1;
         if (end > at && l.text[end - 1] == '\r') end--;
         if (end == at) FAIL(E_FORMAT, "line %lld is empty", (long long)l.count + 1);
-        l.text[end] = 0;                /* the text has a zero behind its last byte */
+        l.text[end] = 0; /* the text has a zero behind its last byte */
         l.at[l.count++] = at;
         at = next;
     }
@@ -97,8 +108,8 @@ void lines_release(line_list *l)
 
 typedef struct scan {
     char *p, *end;
-    int64_t line;               /* of p */
-    char ended;                 /* what ended the last cell: ',' '\n' or 0 at the end of the text */
+    int64_t line; /* of p */
+    char ended;   /* what ended the last cell: ',' '\n' or 0 at the end of the text */
 } scan;
 
 /* A cell in quotes, undone in place; p is behind the opening quote. */
@@ -215,7 +226,7 @@ sluice_status csv_load(sluice *s, const char *path, csv *out)
     TRY_NEW(c.cell, RAW(s, t.rows, char **));
     TRY_NEW(c.cols, RAW(s, t.rows, int));
     for (int64_t r = 0; r < t.rows; r++) c.cell[r] = t.cell + r * t.cols, c.cols[r] = t.cols;
-    c.rows = t.rows, c.line = t.line, t = (table){ 0 };     /* the cells belong to cell[0] now */
+    c.rows = t.rows, c.line = t.line, t = (table){ 0 }; /* the cells belong to cell[0] now */
     *out = c, c = (csv){ 0 };
 out:
     mem_free(t.cell), mem_free(t.line);
@@ -232,7 +243,7 @@ int csv_column(const csv *c, const char *name)
 
 void csv_release(csv *c)
 {
-    if (c->line) mem_free(c->cell[0]);      /* line is set last, when cell[0] owns the cells */
+    if (c->line) mem_free(c->cell[0]); /* line is set last, when cell[0] owns the cells */
     mem_free(c->cell), mem_free(c->cols), mem_free(c->line), mem_free(c->text);
     *c = (csv){ 0 };
 }
@@ -242,7 +253,7 @@ sluice_status csv_write_cell(sluice *s, outfile *f, const char *text)
     sluice_status st = SLUICE_OK;
     if (!text[strcspn(text, ",\"\r\n")]) return outfile_write(s, f, text, strlen(text));
     TRY(outfile_write(s, f, "\"", 1));
-    for (const char *p = text; *p; ) {
+    for (const char *p = text; *p;) {
         size_t n = strcspn(p, "\"");
         TRY(outfile_write(s, f, p, n));
         p += n;

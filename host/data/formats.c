@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct { format_open *open; const char *endings, *magic; } formats[] = {
+static const struct {
+    format_open *open;
+    const char *endings, *magic;
+} formats[] = {
 #define FORMAT(open, endings, magic) { open, endings, magic },
 #include "formats.def"
 #undef FORMAT
@@ -12,10 +15,13 @@ static const struct { format_open *open; const char *endings, *magic; } formats[
 enum { FORMATS = sizeof formats / sizeof *formats };
 
 /* Formats of other tools, with the line of Python that makes a .npy of them. */
-static const struct { const char *endings, *line; } refused[] = {
+static const struct {
+    const char *endings, *line;
+} refused[] = {
     { ".npz", "import numpy as n; z = n.load('%s'); n.save('new.npy', z[z.files[0]])" },
     { ".pt .pth", "import numpy as n, torch; n.save('new.npy', torch.load('%s', map_location='cpu').float().numpy())" },
-    { ".parquet", "import numpy as n, pandas as p; n.save('new.npy', n.stack(p.read_parquet('%s')['embedding']).astype('<f4'))" },
+    { ".parquet",
+      "import numpy as n, pandas as p; n.save('new.npy', n.stack(p.read_parquet('%s')['embedding']).astype('<f4'))" },
     { ".h5 .hdf5", "import numpy as n, h5py; n.save('new.npy', h5py.File('%s')['features'][:])" },
 };
 enum { REFUSED = sizeof refused / sizeof *refused };
@@ -24,7 +30,7 @@ enum { REFUSED = sizeof refused / sizeof *refused };
 static size_t ending_of(const char *path, const char *endings)
 {
     char one[24];
-    for (const char *p = endings; *p; ) {
+    for (const char *p = endings; *p;) {
         size_t n = strcspn(p, " ");
         snprintf(one, sizeof one, "%.*s", (int)n, p);
         if (path_ends(path, one)) return n;
@@ -48,11 +54,14 @@ static sluice_status refuse(sluice *s, const char *path)
             /* the line is ours, only its %s is the path */
             const char *at = strstr(refused[i].line, "%s");
             snprintf(line, sizeof line, "%.*s%s%s", (int)(at - refused[i].line), refused[i].line, path, at + 2);
-            sluice_status st = sluice_fail(s, SLUICE_E_FORMAT, "cannot read '%s': this format is not read, convert it to .npy", path);
+            sluice_status st =
+                sluice_fail(s, SLUICE_E_FORMAT, "cannot read '%s': this format is not read, convert it to .npy", path);
             return sluice_hint(s, st, "python -c \"%s\"", line);
         }
-    return sluice_fail(s, SLUICE_E_FORMAT, "cannot read '%s': its ending is none of .npy .safetensors .fbin .f16bin .u8bin .i8bin "
-                       ".fvecs .bvecs .idx -ubyte (.gz)", path);
+    return sluice_fail(s, SLUICE_E_FORMAT,
+                       "cannot read '%s': its ending is none of .npy .safetensors .fbin .f16bin .u8bin .i8bin "
+                       ".fvecs .bvecs .idx -ubyte (.gz)",
+                       path);
 }
 
 sluice_status array_open(sluice *s, const char *path, const char *tensor, array_facts *out)
@@ -93,11 +102,13 @@ sluice_status array_fit(sluice *s, array_facts *a, size_t element, int64_t file_
     for (int i = 1; i < a->ndim; i++)
         if (mul_overflows(stride, (size_t)a->shape[i], &stride) || stride > (size_t)1 << 33)
             return sluice_fail(s, SLUICE_E_SHAPE, "a row of shape %s is above the limit of 8 GiB", shape);
-    if (mul_overflows(stride, (size_t)a->shape[0], &data) || __builtin_add_overflow(data, a->offset, &end) || end > INT64_MAX)
+    if (mul_overflows(stride, (size_t)a->shape[0], &data) || __builtin_add_overflow(data, a->offset, &end) ||
+        end > INT64_MAX)
         return sluice_fail(s, SLUICE_E_FORMAT, "the header's shape %s overflows 64 bits", shape);
     if ((int64_t)end != file_bytes)
-        return sluice_fail(s, SLUICE_E_FORMAT, "the header says %s elements of %zu bytes, so %zu bytes in all; the file has %lld",
-                           shape, element, end, (long long)file_bytes);
+        return sluice_fail(s, SLUICE_E_FORMAT,
+                           "the header says %s elements of %zu bytes, so %zu bytes in all; the file has %lld", shape,
+                           element, end, (long long)file_bytes);
     a->stride = stride;
     return SLUICE_OK;
 }
@@ -108,8 +119,14 @@ static int64_t int_at(const uint8_t *p, int bytes, bool is_signed)
 {
     switch (bytes) {
     case 1: return is_signed ? (int64_t)(int8_t)*p : *p;
-    case 2: { uint16_t v = (uint16_t)(p[0] | p[1] << 8); return is_signed ? (int64_t)(int16_t)v : v; }
-    case 4: { uint32_t v = load_u32(p); return is_signed ? (int64_t)(int32_t)v : v; }
+    case 2: {
+        uint16_t v = (uint16_t)(p[0] | p[1] << 8);
+        return is_signed ? (int64_t)(int16_t)v : v;
+    }
+    case 4: {
+        uint32_t v = load_u32(p);
+        return is_signed ? (int64_t)(int32_t)v : v;
+    }
     default: return (int64_t)load_u64(p);
     }
 }
@@ -126,11 +143,12 @@ sluice_status ints_load(sluice *s, const char *path, int64_t **out, int64_t *out
     size_t bytes = (size_t)a.label_bytes;
     if (!a.label_bytes) FAIL(E_TYPE, "cannot read '%s': labels and ids are integers, this array holds fractions", path);
     if (a.ndim > 2 || (a.ndim == 2 && a.shape[1] != 1))
-        FAIL(E_SHAPE, "cannot read '%s': labels and ids are one integer a row, this array has %d dimensions", path, a.ndim);
+        FAIL(E_SHAPE, "cannot read '%s': labels and ids are one integer a row, this array has %d dimensions", path,
+             a.ndim);
     TRY_NEW(v, RAW(s, n, int64_t));
     if (!a.memory) {
         if (a.stride != bytes) FAIL(E_FORMAT, "cannot read '%s': not a plain array of integers", path);
-        TRY_NEW(raw, RAW(s, n * a.label_bytes, uint8_t));       /* as large as the file says, so no overflow */
+        TRY_NEW(raw, RAW(s, n * a.label_bytes, uint8_t)); /* as large as the file says, so no overflow */
         TRY(input_open(s, path, &f));
         TRY(input_read(s, &f, (int64_t)a.offset, raw, (size_t)n * bytes));
     }

@@ -16,8 +16,8 @@
 typedef struct texts {
     char *text;
     int64_t used, room;
-    int64_t *at;                /* [rows] */
-    int64_t rows;               /* so far */
+    int64_t *at;  /* [rows] */
+    int64_t rows; /* so far */
 } texts;
 
 static sluice_status push_text(sluice *s, texts *t, const char *text)
@@ -47,7 +47,8 @@ static sluice_status read_lines(sluice *s, const id_part *part, texts *t)
     line_list l = { 0 };
     TRY(lines_load(s, part->path, &l));
     TRY(check_count(s, part->path, l.count, part->rows));
-    if (!t->used && !t->text) t->text = l.text, t->room = t->used = l.bytes + 1, l.text = NULL;    /* no copy of the first */
+    if (!t->used && !t->text)
+        t->text = l.text, t->room = t->used = l.bytes + 1, l.text = NULL; /* no copy of the first */
     for (int64_t i = 0; i < l.count; i++) {
         if (!l.text) t->at[t->rows++] = l.at[i];
         else TRY(push_text(s, t, l.text + l.at[i]));
@@ -83,7 +84,8 @@ static sluice_status read_ints(sluice *s, const id_part *part, texts *t)
     TRY(ints_load(s, part->path, &v, &n, &wide));
     TRY(check_count(s, part->path, n, part->rows));
     for (int64_t i = 0; i < n; i++) {
-        if (v[i] < 0 && !wide) FAIL(E_DATA, "'%s': the id of row %lld is %lld, ids begin at 0", part->path, (long long)i, (long long)v[i]);
+        if (v[i] < 0 && !wide)
+            FAIL(E_DATA, "'%s': the id of row %lld is %lld, ids begin at 0", part->path, (long long)i, (long long)v[i]);
         snprintf(text, sizeof text, "%" PRIu64, (uint64_t)v[i]);
         TRY(push_text(s, t, text));
     }
@@ -123,14 +125,17 @@ out:
 
 /* ---- duplicates ---- */
 
-/* Sorts in place by one bit after another, from the highest down: n log n for spread keys, at most 64 passes for any. */
+/* Sorts in place by one bit after another, the highest first: n log n for spread keys, at most 64 passes for any. */
 static void sort_u64(uint64_t *a, int64_t n, int bit)
 {
     while (n > 24 && bit >= 0) {
         int64_t low = 0, high = n;
         while (low < high) {
-            if (a[low] >> bit & 1) { uint64_t t = a[low]; a[low] = a[--high]; a[high] = t; }
-            else low++;
+            if (a[low] >> bit & 1) {
+                uint64_t t = a[low];
+                a[low] = a[--high];
+                a[high] = t;
+            } else low++;
         }
         sort_u64(a, low, --bit);
         a += low, n -= low;
@@ -150,10 +155,12 @@ static sluice_status name_duplicate(sluice *s, const sluice_pool *pool, uint64_t
     for (int64_t r = 0; r < pool->rows && seen < 2; r++)
         if (pool->ids[r] == id) row[seen++] = r;
     if (!pool->id_text)
-        return sluice_fail(s, SLUICE_E_DATA, "rows %lld and %lld have the same id %" PRIu64, (long long)row[0], (long long)row[1], id);
+        return sluice_fail(s, SLUICE_E_DATA, "rows %lld and %lld have the same id %" PRIu64, (long long)row[0],
+                           (long long)row[1], id);
     const char *a = pool->id_text + pool->id_at[row[0]], *b = pool->id_text + pool->id_at[row[1]];
     if (!strcmp(a, b))
-        return sluice_fail(s, SLUICE_E_DATA, "rows %lld and %lld have the same id '%s'", (long long)row[0], (long long)row[1], a);
+        return sluice_fail(s, SLUICE_E_DATA, "rows %lld and %lld have the same id '%s'", (long long)row[0],
+                           (long long)row[1], a);
     return sluice_fail(s, SLUICE_E_DATA, "rows %lld and %lld: ids '%s' and '%s' have the same 64-bit hash, rename one",
                        (long long)row[0], (long long)row[1], a, b);
 }
@@ -164,7 +171,7 @@ sluice_status ids_check(sluice *s, const sluice_pool *pool)
     uint64_t *copy = NULL;
     int64_t n = pool->rows, up = 1;
     while (up < n && pool->ids[up - 1] < pool->ids[up]) up++;
-    if (up >= n) return SLUICE_OK;              /* ascending, as row-like ids are */
+    if (up >= n) return SLUICE_OK; /* ascending, as row-like ids are */
     TRY_NEW(copy, RAW(s, n, uint64_t));
     memcpy(copy, pool->ids, (size_t)n * sizeof *copy);
     sort_u64(copy, n, 63);
@@ -178,7 +185,11 @@ out:
 /* ---- finding ---- */
 
 /* Open addressing from id64 to the row it has; row -1 until found. */
-typedef struct wanted { uint64_t id; int64_t row; bool used; } wanted;
+typedef struct wanted {
+    uint64_t id;
+    int64_t row;
+    bool used;
+} wanted;
 
 static wanted *slot_of(wanted *table, uint64_t mask, uint64_t id)
 {
@@ -205,14 +216,15 @@ sluice_status pool_find_ids(sluice *s, const sluice_pool *pool, const uint64_t *
     }
     for (int64_t r = 0; r < pool->rows && left; r++) {
         wanted *w = slot_of(table, mask, pool->ids[r]);
-        if (w->used) w->row = r, left--;        /* ids are unique */
+        if (w->used) w->row = r, left--; /* ids are unique */
     }
     for (int64_t i = 0; i < m; i++) out_rows[i] = slot_of(table, mask, ids[i])->row;
     mem_free(table);
     return SLUICE_OK;
 }
 
-sluice_status pool_find_texts(sluice *s, const sluice_pool *pool, const char *const *texts, int64_t m, int64_t *out_rows)
+sluice_status pool_find_texts(sluice *s, const sluice_pool *pool, const char *const *texts, int64_t m,
+                              int64_t *out_rows)
 {
     sluice_status st = SLUICE_OK;
     uint64_t *ids = NULL;
@@ -223,10 +235,11 @@ sluice_status pool_find_texts(sluice *s, const sluice_pool *pool, const char *co
         else parse_canonical(texts[i], &ids[i]);
     }
     TRY(pool_find_ids(s, pool, ids, m, out_rows));
-    for (int64_t i = 0; i < m; i++) {           /* a foreign text may share the hash, or be no integer at all */
+    for (int64_t i = 0; i < m; i++) { /* a foreign text may share the hash, or be no integer at all */
         uint64_t v;
         if (out_rows[i] < 0) continue;
-        if (pool->id_text ? strcmp(pool->id_text + pool->id_at[out_rows[i]], texts[i]) != 0 : !parse_canonical(texts[i], &v))
+        if (pool->id_text ? strcmp(pool->id_text + pool->id_at[out_rows[i]], texts[i]) != 0
+                          : !parse_canonical(texts[i], &v))
             out_rows[i] = -1;
     }
 out:
@@ -242,10 +255,7 @@ int64_t pool_find(sluice *s, const sluice_pool *pool, const char *id)
 
 /* ---- public ---- */
 
-uint64_t sluice_pool_id64(const sluice_pool *pool, int64_t row)
-{
-    return pool->ids ? pool->ids[row] : (uint64_t)row;
-}
+uint64_t sluice_pool_id64(const sluice_pool *pool, int64_t row) { return pool->ids ? pool->ids[row] : (uint64_t)row; }
 
 size_t sluice_pool_id_text(const sluice_pool *pool, int64_t row, char *buf, size_t size)
 {

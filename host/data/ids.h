@@ -6,7 +6,7 @@
 
 /* A file of ids for rows first_row .. first_row + rows - 1. */
 typedef struct id_part {
-    char *path;                 /* .txt one a line, .csv with a column id, .npy of integers */
+    char *path; /* .txt one a line, .csv with a column id, .npy of integers */
     int64_t first_row, rows;
 } id_part;
 

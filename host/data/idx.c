@@ -5,12 +5,12 @@
 #include <string.h>
 #include <zlib.h>
 
-enum { DEFLATE_RATIO = 1032 };  /* deflate's largest: 258 bytes of a match in 2 bits */
+enum { DEFLATE_RATIO = 1032 }; /* deflate's largest: 258 bytes of a match in 2 bits */
 
 static sluice_status gz_take(sluice *s, gzFile z, void *out, size_t bytes)
 {
     uint8_t *to = out;
-    for (size_t done = 0; done < bytes; ) {
+    for (size_t done = 0; done < bytes;) {
         size_t left = bytes - done;
         int got = gzread(z, to + done, left > (1u << 30) ? 1u << 30 : (unsigned)left), code;
         if (got < 0) return sluice_fail(s, SLUICE_E_FORMAT, "cannot decompress: %s", gzerror(z, &code));
@@ -38,7 +38,7 @@ static sluice_status header(sluice *s, gzFile z, array_facts *a)
     TRY(gz_take(s, z, dims, 4 * (size_t)a->ndim));
     for (int i = 0; i < a->ndim; i++) a->shape[i] = big_u32(dims + 4 * i);
     a->offset = 4 + 4 * (size_t)a->ndim;
-    if (a->ndim == 3) a->shape[3] = 1, a->ndim = 4;     /* grey images have one channel */
+    if (a->ndim == 3) a->shape[3] = 1, a->ndim = 4; /* grey images have one channel */
     a->type = SLUICE_U8;
     a->label_bytes = 1;
     a->is_label = a->ndim == 1;
@@ -57,12 +57,13 @@ static sluice_status inflate_all(sluice *s, gzFile z, const input *f, array_fact
     for (int i = 1; i < a->ndim; i++)
         if (__builtin_mul_overflow(promised, a->shape[i], &promised)) promised = INT64_MAX;
     if (promised / DEFLATE_RATIO > f->bytes)
-        FAIL(E_FORMAT, "the header promises %lld bytes, more than %lld compressed bytes can hold", (long long)promised, (long long)f->bytes);
+        FAIL(E_FORMAT, "the header promises %lld bytes, more than %lld compressed bytes can hold", (long long)promised,
+             (long long)f->bytes);
     TRY(array_fit(s, a, 1, (int64_t)a->offset + promised));
     bytes = (size_t)promised;
     TRY_NEW(data, RAW(s, promised, uint8_t));
     TRY(gz_take(s, z, data, bytes));
-    int got = gzread(z, &more, 1);      /* also makes zlib check the trailing checksum */
+    int got = gzread(z, &more, 1); /* also makes zlib check the trailing checksum */
     const char *why = gzerror(z, &code);
     if (got < 0 || (code != Z_OK && code != Z_STREAM_END)) FAIL(E_FORMAT, "cannot decompress: %s", why);
     if (got > 0) FAIL(E_FORMAT, "the data goes on after the %zu bytes the header promises", bytes);
@@ -83,7 +84,7 @@ sluice_status idx_open(sluice *s, const char *path, const char *tensor, array_fa
     TRY(input_open(s, path, &f));
     z = gzdopen(f.fd, "rb");
     if (!z) FAIL(E_MEMORY, "out of memory");
-    f.fd = -1;                          /* z's now */
+    f.fd = -1; /* z's now */
     TRY(header(s, z, &a));
     if (gzdirect(z)) TRY(array_fit(s, &a, 1, f.bytes));
     else TRY(inflate_all(s, z, &f, &a));

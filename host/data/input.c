@@ -12,7 +12,7 @@ sluice_status input_open(sluice *s, const char *path, input *out)
     sluice_status st = SLUICE_OK;
     struct stat info;
     *out = (input){ .fd = -1 };
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);   /* NONBLOCK: a pipe must not hang us */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* NONBLOCK: a pipe must not hang us */
     if (fd < 0) {
         if (errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP || errno == ENAMETOOLONG)
             FAIL_ERRNO(E_MISSING, "cannot open");
@@ -36,10 +36,11 @@ sluice_status input_read(sluice *s, const input *f, int64_t offset, void *out, s
     while (done < bytes) {
         ssize_t got = pread(f->fd, to + done, bytes - done, offset + (int64_t)done);
         if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return sluice_fail_errno(s, SLUICE_E_IO, "cannot read %zu bytes at %lld", bytes, (long long)offset);
+        if (got < 0)
+            return sluice_fail_errno(s, SLUICE_E_IO, "cannot read %zu bytes at %lld", bytes, (long long)offset);
         if (got == 0)
-            return sluice_fail(s, SLUICE_E_FORMAT, "the file ends %zu bytes into a part of %zu bytes at %lld",
-                               done, bytes, (long long)offset);
+            return sluice_fail(s, SLUICE_E_FORMAT, "the file ends %zu bytes into a part of %zu bytes at %lld", done,
+                               bytes, (long long)offset);
         done += (size_t)got;
     }
     return SLUICE_OK;
@@ -56,7 +57,4 @@ uint32_t load_u32(const uint8_t *p)
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-uint64_t load_u64(const uint8_t *p)
-{
-    return (uint64_t)load_u32(p) | (uint64_t)load_u32(p + 4) << 32;
-}
+uint64_t load_u64(const uint8_t *p) { return (uint64_t)load_u32(p) | (uint64_t)load_u32(p + 4) << 32; }

@@ -34,10 +34,11 @@ static sluice_status find_rows(sluice *s, const sluice_pool *pool, const csv *c,
         entry[i].row = row[i], entry[i].line = c->line[i + 1];
     }
     if (unknown) {
-        st = sluice_fail(s, SLUICE_E_DATA, "line %lld: id '%s' is not in the pool, nor are %lld others of %lld", (long long)c->line[first + 1],
-                         text[first], (long long)unknown - 1, (long long)m);
-        if (!pool->ids) sluice_hint(s, st, "the pool has no ids, so row numbers from 0 to %lld are ids: --ids FILE gives it some",
-                                    (long long)pool->rows - 1);
+        st = sluice_fail(s, SLUICE_E_DATA, "line %lld: id '%s' is not in the pool, nor are %lld others of %lld",
+                         (long long)c->line[first + 1], text[first], (long long)unknown - 1, (long long)m);
+        if (!pool->ids)
+            sluice_hint(s, st, "the pool has no ids, so row numbers from 0 to %lld are ids: --ids FILE gives it some",
+                        (long long)pool->rows - 1);
     }
 out:
     mem_free(text), mem_free(row);
@@ -49,7 +50,7 @@ sluice_status keyed_load(sluice *s, const sluice_pool *pool, const char *path, c
     sluice_status st = SLUICE_OK;
     keyed k = { 0 };
     int id, column;
-    if ((st = csv_load(s, path, &k.csv)) != SLUICE_OK) return st;       /* has named the file */
+    if ((st = csv_load(s, path, &k.csv)) != SLUICE_OK) return st; /* has named the file */
     TRY(columns(s, &k.csv, value, &id, &column));
     k.count = k.csv.rows - 1;
     TRY_NEW(k.entry, NEW(s, k.count, keyed_entry));

@@ -7,12 +7,12 @@
 
 typedef struct keyed_entry {
     int64_t row, line;
-    const char *text;           /* of the value, in csv's memory */
+    const char *text; /* of the value, in csv's memory */
 } keyed_entry;
 
 typedef struct keyed {
     csv csv;
-    keyed_entry *entry;         /* [count] row ascending, each row once */
+    keyed_entry *entry; /* [count] row ascending, each row once */
     int64_t count;
 } keyed;
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_CLASSES = 1 << 20 };     /* a label of 10^9 is a mistake, not 10^9 classes */
+enum { MAX_CLASSES = 1 << 20 }; /* a label of 10^9 is a mistake, not 10^9 classes */
 
 /* ---- class names ---- */
 
@@ -24,10 +24,7 @@ out:
     return st;
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
+static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
 static sluice_status file_names(sluice *s, sluice_labels *l, const char *path)
 {
@@ -55,7 +52,10 @@ out:
 
 /* ---- targets from texts ---- */
 
-typedef struct name_index { const char *text; int32_t index; } name_index;
+typedef struct name_index {
+    const char *text;
+    int32_t index;
+} name_index;
 
 static int by_name_text(const void *a, const void *b)
 {
@@ -88,11 +88,14 @@ static sluice_status integers(sluice *s, const keyed *k, int32_t *target, int64_
     *out_max = -1;
     for (int64_t i = 0; i < k->count; i++) {
         const char *text = k->entry[i].text;
-        if (text[0] == '-' && parse_canonical(text + 1, &v)) { negative = i; continue; }
+        if (text[0] == '-' && parse_canonical(text + 1, &v)) {
+            negative = i;
+            continue;
+        }
         if (!parse_canonical(text, &v)) return SLUICE_OK;
         if (v >= MAX_CLASSES)
-            return sluice_fail(s, SLUICE_E_DATA, "line %lld: label %s is above the largest class, %d", (long long)k->entry[i].line, text,
-                               MAX_CLASSES - 1);
+            return sluice_fail(s, SLUICE_E_DATA, "line %lld: label %s is above the largest class, %d",
+                               (long long)k->entry[i].line, text, MAX_CLASSES - 1);
         target[i] = (int32_t)v;
         if (max < (int64_t)v) max = (int64_t)v;
     }
@@ -113,7 +116,8 @@ static sluice_status distinct_names(sluice *s, sluice_labels *l, const keyed *k)
     if (k->count) qsort(sorted, (size_t)k->count, sizeof *sorted, by_text);
     for (int64_t i = 0; i < k->count; i++)
         if (!i || strcmp(sorted[i - 1], sorted[i])) sorted[n++] = sorted[i];
-    if (n > MAX_CLASSES) FAIL(E_DATA, "%lld different labels, at most %d classes are possible", (long long)n, MAX_CLASSES);
+    if (n > MAX_CLASSES)
+        FAIL(E_DATA, "%lld different labels, at most %d classes are possible", (long long)n, MAX_CLASSES);
     TRY_NEW(l->names, NEW(s, n, char *));
     l->classes = (int)n;
     for (int64_t j = 0; j < n; j++) TRY_NEW(l->names[j], mem_text(s, sorted[j]));
@@ -133,7 +137,8 @@ static sluice_status targets(sluice *s, sluice_labels *l, const keyed *k, const 
     }
     TRY(integers(s, k, l->target, &max));
     if (classes && max < 0)
-        FAIL(E_DATA, "line %lld: label '%s' is no class of '%s'", (long long)k->entry[missing].line, k->entry[missing].text, classes);
+        FAIL(E_DATA, "line %lld: label '%s' is no class of '%s'", (long long)k->entry[missing].line,
+             k->entry[missing].text, classes);
     if (classes && max >= l->classes)
         FAIL(E_DATA, "label %lld is above the %d classes of '%s'", (long long)max, l->classes, classes);
     if (classes) return SLUICE_OK;
@@ -144,11 +149,12 @@ out:
     return st;
 }
 
-static sluice_status from_csv(sluice *s, const sluice_pool *pool, const char *path, const char *classes, sluice_labels *l)
+static sluice_status from_csv(sluice *s, const sluice_pool *pool, const char *path, const char *classes,
+                              sluice_labels *l)
 {
     sluice_status st = SLUICE_OK;
     keyed k = { 0 };
-    if ((st = keyed_load(s, pool, path, "label", &k)) != SLUICE_OK) return st;  /* has named the file */
+    if ((st = keyed_load(s, pool, path, "label", &k)) != SLUICE_OK) return st; /* has named the file */
     for (int64_t i = 0; i < k.count; i++)
         if (!k.entry[i].text[0]) FAIL(E_DATA, "line %lld: the label is empty", (long long)k.entry[i].line);
     TRY_NEW(l->row, RAW(s, k.count, int64_t));
@@ -163,7 +169,8 @@ out:
 
 /* ---- targets from integers over the pool ---- */
 
-static sluice_status from_values(sluice *s, const sluice_pool *pool, const int64_t *v, int64_t n, bool wide, sluice_labels *l)
+static sluice_status from_values(sluice *s, const sluice_pool *pool, const int64_t *v, int64_t n, bool wide,
+                                 sluice_labels *l)
 {
     sluice_status st = SLUICE_OK;
     int64_t limit = l->names ? l->classes : MAX_CLASSES, max = -1, count = 0;
@@ -171,8 +178,8 @@ static sluice_status from_values(sluice *s, const sluice_pool *pool, const int64
     for (int64_t i = 0; i < n; i++) {
         if (v[i] == -1 && !wide) continue;
         if (v[i] < 0 || v[i] >= limit)
-            FAIL(E_DATA, "row %lld has label %lld, labels lie in 0 to %lld and -1 is unlabelled", (long long)i, (long long)v[i],
-                 (long long)limit - 1);
+            FAIL(E_DATA, "row %lld has label %lld, labels lie in 0 to %lld and -1 is unlabelled", (long long)i,
+                 (long long)v[i], (long long)limit - 1);
         if (max < v[i]) max = v[i];
         count++;
     }
@@ -185,7 +192,8 @@ out:
     return st;
 }
 
-static sluice_status from_array(sluice *s, const sluice_pool *pool, const char *path, const char *classes, sluice_labels *l)
+static sluice_status from_array(sluice *s, const sluice_pool *pool, const char *path, const char *classes,
+                                sluice_labels *l)
 {
     sluice_status st = SLUICE_OK;
     int64_t *v = NULL, n = 0;
@@ -201,7 +209,8 @@ out:
 
 /* ---- public ---- */
 
-sluice_status sluice_labels_load(sluice *s, const sluice_pool *pool, const char *path, const char *classes, sluice_labels **out_labels)
+sluice_status sluice_labels_load(sluice *s, const sluice_pool *pool, const char *path, const char *classes,
+                                 sluice_labels **out_labels)
 {
     sluice_status st = SLUICE_OK;
     sluice_labels *l = NULL;
@@ -214,7 +223,8 @@ out:
     return st;
 }
 
-sluice_status sluice_labels_from_array(sluice *s, const sluice_pool *pool, const int32_t *row_class, int classes, sluice_labels **out_labels)
+sluice_status sluice_labels_from_array(sluice *s, const sluice_pool *pool, const int32_t *row_class, int classes,
+                                       sluice_labels **out_labels)
 {
     sluice_status st = SLUICE_OK;
     sluice_labels *l = NULL;

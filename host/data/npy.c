@@ -1,19 +1,30 @@
 /* npy.c - NumPy's .npy, versions 1 to 3: magic, version, header length, a Python dictionary as text, then the array. */
 #include "formats.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
-#define HEADER_LIMIT (1 << 20)  /* numpy writes 128 bytes; a structured type may need more, and is refused anyway */
+#define HEADER_LIMIT (1 << 20) /* numpy writes 128 bytes; a structured type may need more, and is refused anyway */
 
-static const struct { const char *descr; sluice_type type; int bytes; bool is_int, is_signed; } kinds[] = {
-    { "<f4", SLUICE_F32, 4, false, false }, { "<f2", SLUICE_F16, 2, false, false }, { "<f8", SLUICE_F64, 8, false, false },
-    { "|i1", SLUICE_I8, 1, true, true },    { "|u1", SLUICE_U8, 1, true, false },
-    { "<i1", SLUICE_I8, 1, true, true },    { "<u1", SLUICE_U8, 1, true, false },
-    { "<i2", SLUICE_I8, 2, true, true },    { "<u2", SLUICE_U8, 2, true, false },
-    { "<i4", SLUICE_I8, 4, true, true },    { "<u4", SLUICE_U8, 4, true, false },
-    { "<i8", SLUICE_I8, 8, true, true },    { "<u8", SLUICE_U8, 8, true, false },
+static const struct {
+    const char *descr;
+    sluice_type type;
+    int bytes;
+    bool is_int, is_signed;
+} kinds[] = {
+    { "<f4", SLUICE_F32, 4, false, false },
+    { "<f2", SLUICE_F16, 2, false, false },
+    { "<f8", SLUICE_F64, 8, false, false },
+    { "|i1", SLUICE_I8, 1, true, true },
+    { "|u1", SLUICE_U8, 1, true, false },
+    { "<i1", SLUICE_I8, 1, true, true },
+    { "<u1", SLUICE_U8, 1, true, false },
+    { "<i2", SLUICE_I8, 2, true, true },
+    { "<u2", SLUICE_U8, 2, true, false },
+    { "<i4", SLUICE_I8, 4, true, true },
+    { "<u4", SLUICE_U8, 4, true, false },
+    { "<i8", SLUICE_I8, 8, true, true },
+    { "<u8", SLUICE_U8, 8, true, false },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -28,7 +39,9 @@ typedef struct header {
 
 /* ---- the dictionary: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), } ---- */
 
-typedef struct cursor { const char *p, *end; } cursor;
+typedef struct cursor {
+    const char *p, *end;
+} cursor;
 
 static void space(cursor *c)
 {
@@ -74,7 +87,7 @@ static bool number(cursor *c, int64_t *out)
     for (; c->p < c->end && *c->p >= '0' && *c->p <= '9'; c->p++)
         if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, *c->p - '0', &v)) return false;
     if (c->p == first) return false;
-    if (c->p < c->end && *c->p == 'L') c->p++;      /* Python 2 wrote longs */
+    if (c->p < c->end && *c->p == 'L') c->p++; /* Python 2 wrote longs */
     *out = v;
     return true;
 }
@@ -101,14 +114,19 @@ static const char *dictionary(cursor *c, header *h)
     if (!take(c, '{')) return "the header is no dictionary";
     while (!take(c, '}')) {
         if (!quoted(c, key, sizeof key) || !take(c, ':')) return "the header's dictionary is malformed";
-        bool *seen = !strcmp(key, "descr") ? &h->has_descr : !strcmp(key, "fortran_order") ? &h->has_order
-                   : !strcmp(key, "shape") ? &h->has_shape : NULL;
+        bool *seen = !strcmp(key, "descr")           ? &h->has_descr
+                     : !strcmp(key, "fortran_order") ? &h->has_order
+                     : !strcmp(key, "shape")         ? &h->has_shape
+                                                     : NULL;
         if (!seen) return "the header has a key other than descr, fortran_order and shape";
         if (*seen) return "the header names a key twice";
         *seen = true;
         if (seen == &h->has_descr) {
             space(c);
-            if (c->p < c->end && *c->p == '[') { strcpy(h->descr, "[...]"); return NULL; }   /* refused by its type */
+            if (c->p < c->end && *c->p == '[') {
+                strcpy(h->descr, "[...]");
+                return NULL;
+            } /* refused by its type */
             if (!quoted(c, h->descr, sizeof h->descr)) return "the header's descr is malformed";
         } else if (seen == &h->has_order) {
             h->fortran = word(c, "True");
@@ -157,8 +175,10 @@ out:
 
 static sluice_status refuse_type(sluice *s, const char *path, const char *descr)
 {
-    sluice_status st = sluice_fail(s, SLUICE_E_TYPE, "element type '%s' is none of <f4 <f2 <f8 |i1 |u1 (features) or integers "
-                                   "(labels, ids)", descr);
+    sluice_status st = sluice_fail(s, SLUICE_E_TYPE,
+                                   "element type '%s' is none of <f4 <f2 <f8 |i1 |u1 (features) or integers "
+                                   "(labels, ids)",
+                                   descr);
     return sluice_hint(s, st, "python -c \"import numpy as n; n.save('new.npy', n.load('%s').astype('<f4'))\"", path);
 }
 
@@ -168,13 +188,18 @@ static sluice_status judge(sluice *s, const char *path, const header *h, array_f
     while (k < KINDS && strcmp(kinds[k].descr, h->descr)) k++;
     if (k == KINDS) return refuse_type(s, path, h->descr);
     if (h->ndim != 1 && h->ndim != 2 && h->ndim != 4) {
-        sluice_status st = sluice_fail(s, SLUICE_E_SHAPE, "%d dimensions, features are [n, d] or [n, h, w, c]", h->ndim);
-        return h->ndim == 3 ? sluice_hint(s, st, "images without channels: python -c \"import numpy as n; "
-                                          "n.save('new.npy', n.load('%s')[..., None])\"", path) : st;
+        sluice_status st =
+            sluice_fail(s, SLUICE_E_SHAPE, "%d dimensions, features are [n, d] or [n, h, w, c]", h->ndim);
+        return h->ndim == 3 ? sluice_hint(s, st,
+                                          "images without channels: python -c \"import numpy as n; "
+                                          "n.save('new.npy', n.load('%s')[..., None])\"",
+                                          path)
+                            : st;
     }
-    if (h->fortran && h->ndim > 1) {    /* one dimension is the same in both orders */
+    if (h->fortran && h->ndim > 1) { /* one dimension is the same in both orders */
         sluice_status st = sluice_fail(s, SLUICE_E_FORMAT, "the array is in Fortran order, rows must be contiguous");
-        return sluice_hint(s, st, "python -c \"import numpy as n; n.save('new.npy', n.ascontiguousarray(n.load('%s')))\"", path);
+        return sluice_hint(
+            s, st, "python -c \"import numpy as n; n.save('new.npy', n.ascontiguousarray(n.load('%s')))\"", path);
     }
     a->type = kinds[k].type;
     a->label_bytes = kinds[k].is_int ? kinds[k].bytes : 0;
@@ -210,7 +235,10 @@ sluice_status npy_write_header(sluice *s, outfile *f, const char *descr, int ndi
     char text[512];
     int n = snprintf(text + 10, sizeof text - 10, "{'descr': '%s', 'fortran_order': False, 'shape': (", descr);
     for (int i = 0; i < ndim; i++)
-        n += snprintf(text + 10 + n, sizeof text - 10 - (size_t)n, i + 1 < ndim ? "%lld, " : ndim == 1 ? "%lld," : "%lld",
+        n += snprintf(text + 10 + n, sizeof text - 10 - (size_t)n,
+                      i + 1 < ndim ? "%lld, "
+                      : ndim == 1  ? "%lld,"
+                                   : "%lld",
                       (long long)shape[i]);
     n += snprintf(text + 10 + n, sizeof text - 10 - (size_t)n, "), }");
     size_t whole = ((size_t)n + 10 + 1 + 63) / 64 * 64;

@@ -24,9 +24,10 @@ static sluice_status check_features(sluice *s, const char *path, const array_fac
     if (a->ndim == 1)
         return sluice_fail(s, SLUICE_E_SHAPE, "'%s' has one dimension, features are [n, d] or [n, h, w, c]", path);
     if (a->is_label) {
-        sluice_status st = sluice_fail(s, SLUICE_E_TYPE, "'%s' holds %d-byte integers, features are f32 f16 bf16 f64 i8 u8", path,
-                                       a->label_bytes);
-        return sluice_hint(s, st, "python -c \"import numpy as n; n.save('new.npy', n.load('%s').astype('<f4'))\"", path);
+        sluice_status st = sluice_fail(
+            s, SLUICE_E_TYPE, "'%s' holds %d-byte integers, features are f32 f16 bf16 f64 i8 u8", path, a->label_bytes);
+        return sluice_hint(s, st, "python -c \"import numpy as n; n.save('new.npy', n.load('%s').astype('<f4'))\"",
+                           path);
     }
     return SLUICE_OK;
 }
@@ -35,9 +36,9 @@ static sluice_status check_promise(sluice *s, const source *from, const array_fa
 {
     if (!from->promised) return SLUICE_OK;
     if (a->shape[0] != from->rows || width_of(a) != from->width || a->type != from->type)
-        return sluice_fail(s, SLUICE_E_SHAPE, "'%s' holds %lld rows of %lld %s, pool.json says %lld of %lld %s", from->path,
-                           (long long)a->shape[0], (long long)width_of(a), sluice_type_name(a->type), (long long)from->rows,
-                           (long long)from->width, sluice_type_name(from->type));
+        return sluice_fail(s, SLUICE_E_SHAPE, "'%s' holds %lld rows of %lld %s, pool.json says %lld of %lld %s",
+                           from->path, (long long)a->shape[0], (long long)width_of(a), sluice_type_name(a->type),
+                           (long long)from->rows, (long long)from->width, sluice_type_name(from->type));
     return SLUICE_OK;
 }
 
@@ -111,7 +112,7 @@ static sluice_status add_shard(sluice *s, sluice_pool *pool, const source *from,
     sluice_status st = SLUICE_OK;
     array_facts a = { 0 };
     shard *sh = &pool->shards[pool->shard_count];
-    TRY(stamp(s, from->path, sh));              /* before the header: a change in between shows */
+    TRY(stamp(s, from->path, sh)); /* before the header: a change in between shows */
     TRY(array_open(s, from->path, tensor, &a));
     *out_skipped = from->found && a.ndim == 1;
     if (*out_skipped) {
@@ -121,12 +122,13 @@ static sluice_status add_shard(sluice *s, sluice_pool *pool, const source *from,
     TRY(check_features(s, from->path, &a));
     TRY(check_promise(s, from, &a));
     TRY(check_row(s, pool, from->path, &a));
-    if (__builtin_add_overflow(pool->rows, a.shape[0], &pool->rows)) FAIL(E_SHAPE, "the rows of all shards overflow 64 bits");
+    if (__builtin_add_overflow(pool->rows, a.shape[0], &pool->rows))
+        FAIL(E_SHAPE, "the rows of all shards overflow 64 bits");
     sh->rows = a.shape[0], sh->first_row = pool->rows - sh->rows;
     sh->type = a.type, sh->offset = a.offset, sh->stride = a.stride;
     sh->hash = from->hash, sh->has_hash = from->has_hash;
     sh->memory = a.memory, sh->owns_memory = a.memory != NULL, a.memory = NULL;
-    pool->shard_count++;                        /* from here on the pool frees it */
+    pool->shard_count++; /* from here on the pool frees it */
     TRY_NEW(sh->path, mem_text(s, from->path));
     TRY_NEW(sh->name, mem_text(s, path_base(from->path)));
     TRY(add_scale(s, from, sh));
@@ -143,7 +145,8 @@ static sluice_status fingerprint(sluice *s, sluice_pool *pool)
     for (int i = 0; i < pool->shard_count; i++) {
         const shard *sh = &pool->shards[i];
         char facts[64];
-        int n = snprintf(facts, sizeof facts, "%lld %lld %s", (long long)sh->rows, (long long)pool->width, sluice_type_name(sh->type));
+        int n = snprintf(facts, sizeof facts, "%lld %lld %s", (long long)sh->rows, (long long)pool->width,
+                         sluice_type_name(sh->type));
         XXH3_64bits_update(h, sh->name, strlen(sh->name) + 1);
         XXH3_64bits_update(h, facts, (size_t)n + 1);
     }
@@ -178,7 +181,7 @@ static sluice_status find_ids(sluice *s, sluice_pool *pool, const source **of, i
 {
     sluice_status st = SLUICE_OK;
     const char *without = NULL;
-    for (int i = 0; i < pool->shard_count; ) {
+    for (int i = 0; i < pool->shard_count;) {
         const shard *sh = &pool->shards[i];
         int span = of[i]->ids ? of[i]->ids_span : 1;
         int64_t rows = 0;
@@ -219,7 +222,8 @@ sluice_status sluice_pool_open(sluice *s, const sluice_pool_args *a, sluice_pool
     source_list list = { 0 };
     const source **of = NULL;
     sluice_pool *pool = NULL;
-    if (!a || a->size < sizeof *a || a->path_count < 1) FAIL(E_USAGE, "no pool given: name files, a folder, a glob or a list");
+    if (!a || a->size < sizeof *a || a->path_count < 1)
+        FAIL(E_USAGE, "no pool given: name files, a folder, a glob or a list");
     for (int i = 0; i < a->path_count; i++) TRY(sources_add(s, a->paths[i], &list));
     TRY_NEW(pool, NEW(s, 1, sluice_pool));
     TRY_NEW(pool->shards, NEW(s, list.count, shard));
@@ -240,16 +244,18 @@ out:
     return st;
 }
 
-sluice_status sluice_pool_from_rows(sluice *s, const void *data, sluice_type type, int64_t n, int64_t d, size_t stride_bytes,
-                                    const uint64_t *ids, sluice_pool **out_pool)
+sluice_status sluice_pool_from_rows(sluice *s, const void *data, sluice_type type, int64_t n, int64_t d,
+                                    size_t stride_bytes, const uint64_t *ids, sluice_pool **out_pool)
 {
     sluice_status st = SLUICE_OK;
     sluice_pool *pool = NULL;
     size_t row = 0, bytes = 0;
     if (type < SLUICE_F32 || type > SLUICE_U8) FAIL(E_TYPE, "type %d is none of sluice_type", (int)type);
     if (n < 0 || d < 1 || (n && !data)) FAIL(E_SHAPE, "%lld x %lld rows cannot be a pool", (long long)n, (long long)d);
-    if (mul_overflows((size_t)d, sluice_type_bytes(type), &row) || mul_overflows(stride_bytes, (size_t)n, &bytes) || stride_bytes < row)
-        FAIL(E_SHAPE, "a stride of %zu bytes does not fit %lld x %lld %s", stride_bytes, (long long)n, (long long)d, sluice_type_name(type));
+    if (mul_overflows((size_t)d, sluice_type_bytes(type), &row) || mul_overflows(stride_bytes, (size_t)n, &bytes) ||
+        stride_bytes < row)
+        FAIL(E_SHAPE, "a stride of %zu bytes does not fit %lld x %lld %s", stride_bytes, (long long)n, (long long)d,
+             sluice_type_name(type));
     TRY_NEW(pool, NEW(s, 1, sluice_pool));
     TRY_NEW(pool->shards, NEW(s, 1, shard));
     pool->shard_count = 1;
@@ -284,16 +290,21 @@ void sluice_pool_free(sluice_pool *pool)
 
 void sluice_pool_get_info(const sluice_pool *pool, sluice_pool_info *out_info)
 {
-    *out_info = (sluice_pool_info){ .rows = pool->rows, .width = pool->width, .shards = pool->shard_count,
+    *out_info = (sluice_pool_info){ .rows = pool->rows,
+                                    .width = pool->width,
+                                    .shards = pool->shard_count,
                                     .shape = { pool->shape[0], pool->shape[1], pool->shape[2] },
-                                    .type = pool->shards[0].type, .has_ids = pool->ids != NULL, .fingerprint = pool->fingerprint };
-    for (int i = 0; i < pool->shard_count; i++) out_info->bytes += (double)pool->shards[i].rows * (double)pool->shards[i].stride;
+                                    .type = pool->shards[0].type,
+                                    .has_ids = pool->ids != NULL,
+                                    .fingerprint = pool->fingerprint };
+    for (int i = 0; i < pool->shard_count; i++)
+        out_info->bytes += (double)pool->shards[i].rows * (double)pool->shards[i].stride;
 }
 
 const shard *pool_shard_of(const sluice_pool *pool, int64_t row)
 {
     int low = 0, high = pool->shard_count - 1;
-    while (low < high) {                        /* the last shard that begins at or before row; empty ones lose to later */
+    while (low < high) { /* the last shard that begins at or before row; empty ones lose to later */
         int middle = low + (high - low + 1) / 2;
         if (pool->shards[middle].first_row <= row) low = middle;
         else high = middle - 1;

@@ -5,17 +5,17 @@
 #include "core.h"
 
 typedef struct shard {
-    char *path, *name;          /* name: base name, what fingerprints and picks.csv show */
-    int64_t first_row, rows;    /* rows first_row .. first_row + rows - 1 of the pool */
+    char *path, *name;       /* name: base name, what fingerprints and picks.csv show */
+    int64_t first_row, rows; /* rows first_row .. first_row + rows - 1 of the pool */
     sluice_type type;
-    size_t offset;              /* of row 0's first element in the file (or memory) */
-    size_t stride;              /* bytes from row to row (fvecs: 4 + 4d) */
-    const uint8_t *memory;      /* whole shard in memory (from rows, or decompressed), or NULL: read the file */
-    float *scale;               /* i8: factor of each row, or NULL */
-    int64_t file_bytes;         /* when opened; another size later is an error */
+    size_t offset;         /* of row 0's first element in the file (or memory) */
+    size_t stride;         /* bytes from row to row (fvecs: 4 + 4d) */
+    const uint8_t *memory; /* whole shard in memory (from rows, or decompressed), or NULL: read the file */
+    float *scale;          /* i8: factor of each row, or NULL */
+    int64_t file_bytes;    /* when opened; another size later is an error */
     int64_t mtime_ns;
     bool owns_memory;
-    uint64_t hash;              /* XXH3-64 of the file as pool.json states it, with has_hash */
+    uint64_t hash; /* XXH3-64 of the file as pool.json states it, with has_hash */
     bool has_hash;
 } shard;
 
@@ -23,29 +23,31 @@ struct sluice_pool {
     shard *shards;
     int shard_count;
     int64_t rows, width, shape[3];
-    uint64_t *ids;              /* [rows] id64, or NULL: row number */
-    char *id_text;              /* texts joined, zero-terminated each, or NULL */
-    int64_t *id_at;             /* [rows] offset in id_text */
+    uint64_t *ids;  /* [rows] id64, or NULL: row number */
+    char *id_text;  /* texts joined, zero-terminated each, or NULL */
+    int64_t *id_at; /* [rows] offset in id_text */
     uint64_t fingerprint;
 };
 
 const shard *pool_shard_of(const sluice_pool *pool, int64_t row);
 /* Rows of textual ids (decimal integers when the pool has integer ids or none); -1: none.  One pass over the pool's ids
  * however many are asked for, so ask for all at once. */
-sluice_status pool_find_texts(sluice *s, const sluice_pool *pool, const char *const *texts, int64_t m, int64_t *out_rows);
-sluice_status pool_find_ids(sluice *s, const sluice_pool *pool, const uint64_t *ids, int64_t m, int64_t *out_rows);   /* by id64 */
-int64_t pool_find(sluice *s, const sluice_pool *pool, const char *id);                                             /* of one */
+sluice_status pool_find_texts(sluice *s, const sluice_pool *pool, const char *const *texts, int64_t m,
+                              int64_t *out_rows);
+sluice_status pool_find_ids(sluice *s, const sluice_pool *pool, const uint64_t *ids, int64_t m,
+                            int64_t *out_rows);                        /* by id64 */
+int64_t pool_find(sluice *s, const sluice_pool *pool, const char *id); /* of one */
 /* Reads rows (any order, repeats allowed) as f32 [m, width] into out; i8 scales applied; merged ascending reads. */
 sluice_status pool_gather(sluice *s, const sluice_pool *pool, const int64_t *rows, int64_t m, float *out);
 
 /* Labels of some rows of a pool, row ascending. */
 struct sluice_labels {
     int64_t count;
-    int64_t *row;               /* [count] ascending */
-    int32_t *target;            /* [count] 0 .. classes-1 */
+    int64_t *row;    /* [count] ascending */
+    int32_t *target; /* [count] 0 .. classes-1 */
     int classes;
-    char **names;               /* [classes] */
-    uint64_t fingerprint;       /* of the pool they were read against */
+    char **names;         /* [classes] */
+    uint64_t fingerprint; /* of the pool they were read against */
 };
 /* A list of ids (csv with an id column or one a line) as rows, for --exclude; a .csv of labels does too. */
 sluice_status rows_load(sluice *s, const sluice_pool *pool, const char *path, int64_t **out_rows, int64_t *out_count);

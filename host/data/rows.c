@@ -25,12 +25,14 @@ static int64_t unique(int64_t *row, int64_t n)
 }
 
 /* Rows of texts; line[i] is the line of text i, NULL: i + 1. */
-static sluice_status rows_of(sluice *s, const sluice_pool *pool, const char *const *text, const int64_t *line, int64_t m, int64_t *row)
+static sluice_status rows_of(sluice *s, const sluice_pool *pool, const char *const *text, const int64_t *line,
+                             int64_t m, int64_t *row)
 {
     sluice_status st = pool_find_texts(s, pool, text, m, row);
     for (int64_t i = 0; i < m && !st; i++)
         if (row[i] < 0)
-            st = sluice_fail(s, SLUICE_E_DATA, "line %lld: id '%s' is not in the pool", (long long)(line ? line[i] : i + 1), text[i]);
+            st = sluice_fail(s, SLUICE_E_DATA, "line %lld: id '%s' is not in the pool",
+                             (long long)(line ? line[i] : i + 1), text[i]);
     return st;
 }
 
@@ -39,7 +41,7 @@ static sluice_status rows_csv(sluice *s, const sluice_pool *pool, const char *pa
     sluice_status st = SLUICE_OK;
     csv c = { 0 };
     const char **text = NULL;
-    if ((st = csv_load(s, path, &c)) != SLUICE_OK) return st;           /* has named the file */
+    if ((st = csv_load(s, path, &c)) != SLUICE_OK) return st; /* has named the file */
     int id = csv_column(&c, "id");
     if (id < 0) {
         st = sluice_fail(s, SLUICE_E_FORMAT, "its header has no column 'id'");
@@ -62,7 +64,7 @@ static sluice_status rows_lines(sluice *s, const sluice_pool *pool, const char *
     sluice_status st = SLUICE_OK;
     line_list l = { 0 };
     const char **text = NULL;
-    if ((st = lines_load(s, path, &l)) != SLUICE_OK) return st;         /* has named the file */
+    if ((st = lines_load(s, path, &l)) != SLUICE_OK) return st; /* has named the file */
     *out_count = l.count;
     TRY_NEW(*row, RAW(s, l.count, int64_t));
     TRY_NEW(text, RAW(s, l.count, const char *));
@@ -85,7 +87,9 @@ static sluice_status rows_ints(sluice *s, const sluice_pool *pool, const char *p
     TRY(pool_find_ids(s, pool, (const uint64_t *)v, *out_count, *row));
     for (int64_t i = 0; i < *out_count; i++) {
         if ((*row)[i] >= 0 && (wide || v[i] >= 0)) continue;
-        if (wide) FAIL(E_DATA, "cannot read '%s': entry %lld: id %llu is not in the pool", path, (long long)i, (unsigned long long)v[i]);
+        if (wide)
+            FAIL(E_DATA, "cannot read '%s': entry %lld: id %llu is not in the pool", path, (long long)i,
+                 (unsigned long long)v[i]);
         FAIL(E_DATA, "cannot read '%s': entry %lld: id %lld is not in the pool", path, (long long)i, (long long)v[i]);
     }
 out:
@@ -96,9 +100,9 @@ out:
 sluice_status rows_load(sluice *s, const sluice_pool *pool, const char *path, int64_t **out_rows, int64_t *out_count)
 {
     int64_t *row = NULL, n = 0;
-    sluice_status st = path_ends(path, ".csv") ? rows_csv(s, pool, path, &row, &n)
-                     : path_ends(path, ".npy") ? rows_ints(s, pool, path, &row, &n)
-                     : rows_lines(s, pool, path, &row, &n);
+    sluice_status st = path_ends(path, ".csv")   ? rows_csv(s, pool, path, &row, &n)
+                       : path_ends(path, ".npy") ? rows_ints(s, pool, path, &row, &n)
+                                                 : rows_lines(s, pool, path, &row, &n);
     if (st) {
         mem_free(row);
         return st;
@@ -114,7 +118,8 @@ static int by_text(const void *a, const void *b)
 {
     const keyed_entry *x = a, *y = b;
     int order = strcmp(x->text, y->text);
-    return order ? order : x->row < y->row ? -1 : 1;
+    return order ? order : x->row < y->row ? -1
+                                           : 1;
 }
 
 sluice_status groups_load(sluice *s, const sluice_pool *pool, const char *path, int32_t **out_group)
@@ -127,7 +132,7 @@ sluice_status groups_load(sluice *s, const sluice_pool *pool, const char *path, 
     for (int64_t r = 0; r < pool->rows; r++) group[r] = -1;
     if (k.count) qsort(k.entry, (size_t)k.count, sizeof *k.entry, by_text);
     for (int64_t i = 0; i < k.count; i++) {
-        if (!k.entry[i].text[0]) continue;              /* an empty cell: in no group */
+        if (!k.entry[i].text[0]) continue; /* an empty cell: in no group */
         if (index < 0 || strcmp(k.entry[i - 1].text, k.entry[i].text)) {
             if (index == INT32_MAX) FAIL(E_DATA, "'%s' names more than %d groups", path, INT32_MAX);
             index++;

@@ -6,11 +6,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEADER_LIMIT 100000000  /* the limit of the reference implementation */
+#define HEADER_LIMIT 100000000 /* the limit of the reference implementation */
 
-static const struct { const char *name; int bytes; } dtypes[] = {
-    { "F32", 4 }, { "F16", 2 }, { "BF16", 2 }, { "F64", 8 }, { "I8", 1 }, { "U8", 1 }, { "I16", 2 }, { "U16", 2 },
-    { "I32", 4 }, { "U32", 4 }, { "I64", 8 }, { "U64", 8 }, { "BOOL", 1 }, { "F8_E4M3", 1 }, { "F8_E5M2", 1 }, { "C64", 8 },
+static const struct {
+    const char *name;
+    int bytes;
+} dtypes[] = {
+    { "F32", 4 },
+    { "F16", 2 },
+    { "BF16", 2 },
+    { "F64", 8 },
+    { "I8", 1 },
+    { "U8", 1 },
+    { "I16", 2 },
+    { "U16", 2 },
+    { "I32", 4 },
+    { "U32", 4 },
+    { "I64", 8 },
+    { "U64", 8 },
+    { "BOOL", 1 },
+    { "F8_E4M3", 1 },
+    { "F8_E5M2", 1 },
+    { "C64", 8 },
 };
 enum { DTYPES = sizeof dtypes / sizeof *dtypes };
 
@@ -42,7 +59,8 @@ static sluice_status shape_read(sluice *s, const char *name, json_t *shape, st_t
 }
 
 /* One entry {"dtype": "F32", "shape": [3, 4], "data_offsets": [0, 48]}; data lies at base, data_bytes of it. */
-static sluice_status tensor_read(sluice *s, const char *name, json_t *entry, int64_t base, int64_t data_bytes, st_tensor *t)
+static sluice_status tensor_read(sluice *s, const char *name, json_t *entry, int64_t base, int64_t data_bytes,
+                                 st_tensor *t)
 {
     sluice_status st = SLUICE_OK;
     json_t *offsets = json_object_get(entry, "data_offsets");
@@ -59,7 +77,8 @@ static sluice_status tensor_read(sluice *s, const char *name, json_t *entry, int
         FAIL(E_FORMAT, "tensor '%s': its data at %lld to %lld is not within the file's %lld bytes of data", name,
              (long long)begin, (long long)end, (long long)data_bytes);
     if ((size_t)(end - begin) != t->bytes)
-        FAIL(E_FORMAT, "tensor '%s': shape and dtype make %zu bytes, its data_offsets %lld", name, t->bytes, (long long)(end - begin));
+        FAIL(E_FORMAT, "tensor '%s': shape and dtype make %zu bytes, its data_offsets %lld", name, t->bytes,
+             (long long)(end - begin));
     t->offset = (size_t)(base + begin);
     TRY_NEW(t->name, mem_text(s, name));
 out:
@@ -70,7 +89,7 @@ static int by_offset(const void *a, const void *b)
 {
     const st_tensor *x = a, *y = b;
     if (x->offset != y->offset) return x->offset < y->offset ? -1 : 1;
-    return x->bytes < y->bytes ? -1 : x->bytes > y->bytes;      /* an empty tensor comes before the one it touches */
+    return x->bytes < y->bytes ? -1 : x->bytes > y->bytes; /* an empty tensor comes before the one it touches */
 }
 
 static sluice_status check_layout(sluice *s, const st_file *f, int64_t base, int64_t file_bytes)
@@ -79,12 +98,14 @@ static sluice_status check_layout(sluice *s, const st_file *f, int64_t base, int
     for (int i = 0; i < f->count; i++) {
         const st_tensor *t = &f->tensors[i];
         if (t->offset != at)
-            return sluice_fail(s, SLUICE_E_FORMAT, "tensor '%s' %s, its data begins at %zu and the one before ends at %zu", t->name,
-                               t->offset < at ? "overlaps another" : "leaves a hole", t->offset - (size_t)base, at - (size_t)base);
+            return sluice_fail(
+                s, SLUICE_E_FORMAT, "tensor '%s' %s, its data begins at %zu and the one before ends at %zu", t->name,
+                t->offset < at ? "overlaps another" : "leaves a hole", t->offset - (size_t)base, at - (size_t)base);
         at += t->bytes;
     }
     if (at != (size_t)file_bytes)
-        return sluice_fail(s, SLUICE_E_FORMAT, "the tensors end at byte %zu, the file has %lld", at, (long long)file_bytes);
+        return sluice_fail(s, SLUICE_E_FORMAT, "the tensors end at byte %zu, the file has %lld", at,
+                           (long long)file_bytes);
     return SLUICE_OK;
 }
 
@@ -93,9 +114,8 @@ static sluice_status metadata_read(sluice *s, json_t *entry, st_file *f)
     const char *key;
     json_t *value;
     if (!json_is_object(entry)) return sluice_fail(s, SLUICE_E_FORMAT, "__metadata__ is no object");
-    json_object_foreach(entry, key, value)
-        if (!json_is_string(value))
-            return sluice_fail(s, SLUICE_E_FORMAT, "__metadata__ holds '%s', which is no string", key);
+    json_object_foreach(entry, key, value) if (!json_is_string(value)) return sluice_fail(
+        s, SLUICE_E_FORMAT, "__metadata__ holds '%s', which is no string", key);
     f->metadata = json_incref(entry);
     return SLUICE_OK;
 }
@@ -109,9 +129,11 @@ static sluice_status header_read(sluice *s, const input *in, json_t **out_root, 
     if (in->bytes < 8) FAIL(E_FORMAT, "%lld bytes are too few for the header's length", (long long)in->bytes);
     TRY(input_read(s, in, 0, head, 8));
     uint64_t length = load_u64(head);
-    if (length > HEADER_LIMIT) FAIL(E_FORMAT, "a header of %llu bytes is above the limit of %d", (unsigned long long)length, HEADER_LIMIT);
+    if (length > HEADER_LIMIT)
+        FAIL(E_FORMAT, "a header of %llu bytes is above the limit of %d", (unsigned long long)length, HEADER_LIMIT);
     if ((int64_t)length > in->bytes - 8)
-        FAIL(E_FORMAT, "the header promises %llu bytes, the file has %lld", (unsigned long long)length, (long long)in->bytes);
+        FAIL(E_FORMAT, "the header promises %llu bytes, the file has %lld", (unsigned long long)length,
+             (long long)in->bytes);
     TRY_NEW(text, RAW(s, (int64_t)length, char));
     TRY(input_read(s, in, 8, text, length));
     if (!length || text[0] != '{') FAIL(E_FORMAT, "the header does not begin with '{'");
@@ -134,7 +156,8 @@ sluice_status safetensors_open(sluice *s, const char *path, st_file *out)
     TRY(input_open(s, path, &in));
     TRY(header_read(s, &in, &root, &base));
     TRY_NEW(f.tensors, NEW(s, (int64_t)json_object_size(root), st_tensor));
-    json_object_foreach(root, name, entry) {
+    json_object_foreach(root, name, entry)
+    {
         if (!strcmp(name, "__metadata__")) TRY(metadata_read(s, entry, &f));
         else TRY(tensor_read(s, name, entry, base, in.bytes - base, &f.tensors[f.count++]));
     }
@@ -188,25 +211,44 @@ static sluice_status choose(sluice *s, const st_file *f, const char *name, const
     for (int i = 0; i < f->count; i++)
         if (f->tensors[i].ndim == 2 || f->tensors[i].ndim == 4) *out = &f->tensors[i], found++;
     if (found == 1) return SLUICE_OK;
-    if (f->count == 1) { *out = &f->tensors[0]; return SLUICE_OK; }
+    if (f->count == 1) {
+        *out = &f->tensors[0];
+        return SLUICE_OK;
+    }
     if (!found) return sluice_fail(s, SLUICE_E_SHAPE, "none of its %d tensors has 2 or 4 dimensions", f->count);
-    sluice_status st = sluice_fail(s, SLUICE_E_USAGE, "%d of its tensors have 2 or 4 dimensions, among them '%s'", found, (*out)->name);
+    sluice_status st = sluice_fail(s, SLUICE_E_USAGE, "%d of its tensors have 2 or 4 dimensions, among them '%s'",
+                                   found, (*out)->name);
     return sluice_hint(s, st, "name one with --tensor");
 }
 
 static sluice_status judge(sluice *s, const st_tensor *t, array_facts *a, size_t *out_element)
 {
-    static const struct { const char *name; sluice_type type; int int_bytes; bool is_signed; } kinds[] = {
-        { "F32", SLUICE_F32, 0, false }, { "F16", SLUICE_F16, 0, false }, { "BF16", SLUICE_BF16, 0, false },
-        { "F64", SLUICE_F64, 0, false }, { "I8", SLUICE_I8, 1, true },    { "U8", SLUICE_U8, 1, false },
-        { "I16", SLUICE_I8, 2, true },   { "U16", SLUICE_U8, 2, false },  { "I32", SLUICE_I8, 4, true },
-        { "U32", SLUICE_U8, 4, false },  { "I64", SLUICE_I8, 8, true },   { "U64", SLUICE_U8, 8, false },
+    static const struct {
+        const char *name;
+        sluice_type type;
+        int int_bytes;
+        bool is_signed;
+    } kinds[] = {
+        { "F32", SLUICE_F32, 0, false },
+        { "F16", SLUICE_F16, 0, false },
+        { "BF16", SLUICE_BF16, 0, false },
+        { "F64", SLUICE_F64, 0, false },
+        { "I8", SLUICE_I8, 1, true },
+        { "U8", SLUICE_U8, 1, false },
+        { "I16", SLUICE_I8, 2, true },
+        { "U16", SLUICE_U8, 2, false },
+        { "I32", SLUICE_I8, 4, true },
+        { "U32", SLUICE_U8, 4, false },
+        { "I64", SLUICE_I8, 8, true },
+        { "U64", SLUICE_U8, 8, false },
     };
     size_t k = 0, count = sizeof kinds / sizeof *kinds;
     while (k < count && strcmp(kinds[k].name, t->dtype)) k++;
-    if (k == count) return sluice_fail(s, SLUICE_E_TYPE, "tensor '%s': elements of type %s are not read", t->name, t->dtype);
+    if (k == count)
+        return sluice_fail(s, SLUICE_E_TYPE, "tensor '%s': elements of type %s are not read", t->name, t->dtype);
     if (t->ndim != 1 && t->ndim != 2 && t->ndim != 4)
-        return sluice_fail(s, SLUICE_E_SHAPE, "tensor '%s': %d dimensions, features are [n, d] or [n, h, w, c]", t->name, t->ndim);
+        return sluice_fail(s, SLUICE_E_SHAPE, "tensor '%s': %d dimensions, features are [n, d] or [n, h, w, c]",
+                           t->name, t->ndim);
     a->type = kinds[k].type;
     a->label_bytes = kinds[k].int_bytes;
     a->label_signed = kinds[k].is_signed;
@@ -225,7 +267,7 @@ sluice_status safetensors_array_open(sluice *s, const char *path, const char *te
     const st_tensor *t = NULL;
     array_facts a = { 0 };
     size_t element = 0;
-    if ((st = safetensors_open(s, path, &f)) != SLUICE_OK) return st;   /* has named the file */
+    if ((st = safetensors_open(s, path, &f)) != SLUICE_OK) return st; /* has named the file */
     TRY(choose(s, &f, tensor, &t));
     TRY(judge(s, t, &a, &element));
     TRY(array_fit(s, &a, element, (int64_t)(t->offset + t->bytes)));
@@ -258,7 +300,8 @@ static sluice_status entry_make(sluice *s, const st_tensor *t, size_t *at, json_
         json_decref(shape);
         return sluice_fail(s, SLUICE_E_SHAPE, "tensor '%s': shape and %zu bytes do not fit", t->name, t->bytes);
     }
-    entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", t->dtype, "shape", shape, "data_offsets", (json_int_t)*at, (json_int_t)end);
+    entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", t->dtype, "shape", shape, "data_offsets", (json_int_t)*at,
+                      (json_int_t)end);
     if (!entry || json_object_get(root, t->name) || json_object_set_new(root, t->name, entry))
         return sluice_fail(s, SLUICE_E_DATA, "tensor name '%s' is not UTF-8 or there twice", t->name);
     *at = end;
@@ -266,7 +309,8 @@ static sluice_status entry_make(sluice *s, const st_tensor *t, size_t *at, json_
 }
 
 /* The header's text, padded with spaces so that the data begins at a multiple of 8. */
-static sluice_status header_make(sluice *s, const st_tensor *t, int count, const int *order, json_t *metadata, char **out_text)
+static sluice_status header_make(sluice *s, const st_tensor *t, int count, const int *order, json_t *metadata,
+                                 char **out_text)
 {
     sluice_status st = SLUICE_OK;
     json_t *root = json_object();
@@ -284,7 +328,8 @@ out:
     return st;
 }
 
-sluice_status safetensors_write(sluice *s, const char *path, bool force, const st_tensor *tensors, int count, json_t *metadata)
+sluice_status safetensors_write(sluice *s, const char *path, bool force, const st_tensor *tensors, int count,
+                                json_t *metadata)
 {
     sluice_status st = SLUICE_OK;
     outfile *f = NULL;
@@ -292,7 +337,8 @@ sluice_status safetensors_write(sluice *s, const char *path, bool force, const s
     uint8_t head[8];
     int *order = NULL;
     for (int i = 0; i < count; i++)
-        if (!dtype_bytes(tensors[i].dtype)) FAIL(E_TYPE, "tensor '%s': dtype '%s' is unknown", tensors[i].name, tensors[i].dtype);
+        if (!dtype_bytes(tensors[i].dtype))
+            FAIL(E_TYPE, "tensor '%s': dtype '%s' is unknown", tensors[i].name, tensors[i].dtype);
     TRY_NEW(order, NEW(s, count, int));
     order_by_width(tensors, count, order);
     if ((st = header_make(s, tensors, count, order, metadata, &text)) != SLUICE_OK) {

@@ -27,7 +27,8 @@ int natural_order(const char *a, const char *b)
             p++, q++;
         }
     }
-    return *p ? 1 : *q ? -1 : strcmp(a, b);
+    return *p ? 1 : *q ? -1
+                       : strcmp(a, b);
 }
 
 static int by_name(const void *a, const void *b)
@@ -38,7 +39,7 @@ static int by_name(const void *a, const void *b)
 char *beside(sluice *s, const char *path, const char *ending)
 {
     size_t n = array_ending(path);
-    if (n && path[strlen(path) - n] == '-') n = path_ends(path, ".gz") ? 3 : 0;    /* "-ubyte.gz" is a name and .gz */
+    if (n && path[strlen(path) - n] == '-') n = path_ends(path, ".gz") ? 3 : 0; /* "-ubyte.gz" is a name and .gz */
     return mem_format(s, "%.*s%s", (int)(strlen(path) - n), path, ending);
 }
 
@@ -67,10 +68,7 @@ static char *relative_to(sluice *s, const char *file, const char *name)
 }
 
 /* Row scales belong to the array beside them. */
-static bool is_side_file(const char *name)
-{
-    return path_ends(name, ".scale.npy") || path_ends(name, ".ids.npy");
-}
+static bool is_side_file(const char *name) { return path_ends(name, ".scale.npy") || path_ends(name, ".ids.npy"); }
 
 /* Sorts what was found from `first` on, and marks it. */
 static void found(source_list *list, int first)
@@ -85,7 +83,10 @@ static void found(source_list *list, int first)
 static bool type_named(const char *name, sluice_type *out)
 {
     for (int t = SLUICE_F32; t <= SLUICE_U8; t++)
-        if (!strcmp(sluice_type_name((sluice_type)t), name)) { *out = (sluice_type)t; return true; }
+        if (!strcmp(sluice_type_name((sluice_type)t), name)) {
+            *out = (sluice_type)t;
+            return true;
+        }
     return false;
 }
 
@@ -97,9 +98,9 @@ static int64_t entry_width(json_t *entry)
     size_t i;
     if (json_is_integer(width) && !shape) return json_integer_value(width);
     if (width || !json_is_array(shape) || !json_array_size(shape)) return -1;
-    json_array_foreach(shape, i, v)
-        if (!json_is_integer(v) || json_integer_value(v) < 1 ||
-            __builtin_mul_overflow(product, (int64_t)json_integer_value(v), &product)) return -1;
+    json_array_foreach(shape, i,
+                       v) if (!json_is_integer(v) || json_integer_value(v) < 1 ||
+                              __builtin_mul_overflow(product, (int64_t)json_integer_value(v), &product)) return -1;
     return product;
 }
 
@@ -117,7 +118,8 @@ static sluice_status shard_entry(sluice *s, const char *file, json_t *entry, siz
     sluice_status st = SLUICE_OK;
     const char *path = json_string_value(json_object_get(entry, "path"));
     const char *type = json_string_value(json_object_get(entry, "type"));
-    json_t *rows = json_object_get(entry, "rows"), *scale = json_object_get(entry, "scale"), *hash = json_object_get(entry, "hash");
+    json_t *rows = json_object_get(entry, "rows"), *scale = json_object_get(entry, "scale"),
+           *hash = json_object_get(entry, "hash");
     if (!path || !*path) FAIL(E_FORMAT, "shard %zu has no path", i);
     TRY(push(s, list, relative_to(s, file, path)));
     source *one = &list->at[list->count - 1];
@@ -126,7 +128,8 @@ static sluice_status shard_entry(sluice *s, const char *file, json_t *entry, siz
     one->rows = json_integer_value(rows);
     one->width = entry_width(entry);
     if (one->width < 1) FAIL(E_FORMAT, "shard '%s' has neither a width nor a shape of counts from 1", path);
-    if (!type || !type_named(type, &one->type)) FAIL(E_FORMAT, "shard '%s' has no type of f32 f16 bf16 f64 i8 u8", path);
+    if (!type || !type_named(type, &one->type))
+        FAIL(E_FORMAT, "shard '%s' has no type of f32 f16 bf16 f64 i8 u8", path);
     if (scale) {
         if (!json_is_string(scale)) FAIL(E_FORMAT, "shard '%s': its scale is no path", path);
         if (one->type != SLUICE_I8) FAIL(E_FORMAT, "shard '%s' has a scale, which only i8 rows may have", path);
@@ -149,7 +152,7 @@ static sluice_status add_json(sluice *s, const char *path, source_list *list)
     json_t *root = NULL, *entry;
     size_t i;
     int first = list->count;
-    if ((st = file_read(s, path, (int64_t)1 << 30, &text, &bytes)) != SLUICE_OK) return st;     /* has named the file */
+    if ((st = file_read(s, path, (int64_t)1 << 30, &text, &bytes)) != SLUICE_OK) return st; /* has named the file */
     root = json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES, &e);
     if (!root) FAIL(E_FORMAT, "line %d: %s", e.line, e.text);
     json_t *shards = json_object_get(root, "shards"), *ids = json_object_get(root, "ids");
@@ -195,7 +198,7 @@ static sluice_status add_folder(sluice *s, const char *path, source_list *list)
     }
     d = opendir(path);
     if (!d) FAIL_ERRNO(E_MISSING, "cannot read folder '%s'", path);
-    for (struct dirent *e; (e = readdir(d)); )
+    for (struct dirent *e; (e = readdir(d));)
         if (e->d_name[0] != '.' && array_ending(e->d_name) && !is_side_file(e->d_name))
             TRY(push(s, list, mem_format(s, "%s%s%s", path, slash, e->d_name)));
     found(list, first);
@@ -214,7 +217,7 @@ static sluice_status add_glob(sluice *s, const char *pattern, source_list *list)
     sluice_status st = SLUICE_OK;
     int first = list->count;
     glob_t g = { 0 };
-    int rc = glob(pattern, GLOB_NOSORT, NULL, &g);     /* glob's own order depends on the locale */
+    int rc = glob(pattern, GLOB_NOSORT, NULL, &g); /* glob's own order depends on the locale */
     if (rc == GLOB_NOMATCH) FAIL(E_MISSING, "no file matches '%s'", pattern);
     if (rc) FAIL(E_IO, "cannot look for '%s'", pattern);
     for (size_t i = 0; i < g.gl_pathc; i++)

@@ -6,14 +6,14 @@
 
 typedef struct source {
     char *path;
-    bool found;                 /* by a folder or a glob: 1-d arrays are skipped there */
-    char *scale;                /* pool.json: path of the row scales, or NULL */
-    bool promised;              /* pool.json: the next four are checked against the file */
+    bool found;    /* by a folder or a glob: 1-d arrays are skipped there */
+    char *scale;   /* pool.json: path of the row scales, or NULL */
+    bool promised; /* pool.json: the next four are checked against the file */
     int64_t rows, width;
     sluice_type type;
     uint64_t hash;
     bool has_hash;
-    char *ids;                  /* pool.json: ids of this and the following sources, ids_span in all, or NULL */
+    char *ids; /* pool.json: ids of this and the following sources, ids_span in all, or NULL */
     int ids_span;
 } source;
 

@@ -298,8 +298,14 @@ static sluice_status find_tensor(const loading *l, const char *name, const char 
 
 static sluice_status read_tensor(const loading *l, const st_tensor *t, void **out)
 {
-    *out = mem_raw(l->s, (int64_t)t->bytes, 1);
-    return *out ? safetensors_read(l->s, l->path, t, *out) : SLUICE_E_MEMORY;
+    sluice_status st = SLUICE_OK;
+    void *data = NULL;
+    TRY_NEW(data, mem_raw(l->s, (int64_t)t->bytes, 1));
+    TRY(safetensors_read(l->s, l->path, t, data));
+    *out = data, data = NULL;
+out:
+    mem_free(data);
+    return st;
 }
 
 static sluice_status read_floats(const loading *l, const char *name, int64_t rows, int64_t cols, bool needed, float **out)

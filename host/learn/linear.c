@@ -241,8 +241,8 @@ static sluice_status choose_c(linear_run *r, const double *path, int count)
     int rises = 0;
     r->nll = INFINITY;
     for (int i = 0; i < count && rises < 2; i++) {
-        double nll;
-        json_t *note;
+        double nll = INFINITY;
+        json_t *note = NULL;
         TRY(try_c(r, path[i], &nll, &note));
         json_array_append_new(r->path, note);
         if (nll < r->nll) keep_best(r, path[i], nll);

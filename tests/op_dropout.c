@@ -1,0 +1,72 @@
+/* op_dropout.c - masks against a Philox written here from the paper (Salmon et al., SC 2011), and their statistics. */
+#include "harness.h"
+
+static uint64_t mix64(uint64_t x)
+{
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+/* Word w of Philox 4x32-10 for (seed, dropout's purpose, id, draw). */
+static uint32_t philox_word(uint64_t seed, uint64_t id, uint32_t draw, int w)
+{
+    uint64_t k = seed ^ mix64(2u << 27);
+    uint32_t key[2] = { (uint32_t)k, (uint32_t)(k >> 32) }, c[4] = { (uint32_t)id, (uint32_t)(id >> 32), draw, 0 };
+    for (int round = 0; round < 10; round++) {
+        uint64_t p = 0xd2511f53ull * c[0], q = 0xcd9e8d57ull * c[2];
+        uint32_t next[4] = { (uint32_t)(q >> 32) ^ c[1] ^ key[0], (uint32_t)q, (uint32_t)(p >> 32) ^ c[3] ^ key[1], (uint32_t)p };
+        memcpy(c, next, sizeof c);
+        key[0] += 0x9e3779b9u, key[1] += 0xbb67ae85u;
+    }
+    return c[w];
+}
+
+static void one(int64_t n, int64_t d, float rate, uint64_t seed, uint64_t step, size_t off)
+{
+    if (!case_is("n=%d d=%d rate=%g seed=%llu step=%llu off=%zu", (int)n, (int)d, (double)rate, (unsigned long long)seed, (unsigned long long)step, off))
+        return;
+    guarded x = guarded_new((size_t)(n * d) * 4, off);
+    float *from = calloc((size_t)(n * d) + 1, 4), scale = (float)(1.0 / (double)(1.0f - rate));
+    fill_normal(from, n * d, 2);
+    for (int t = 0; t < tier_count(); t++)
+        for (int threads = 1; threads <= 3; threads += 2) {
+            sluice *s = tier_open(t, threads);
+            memcpy(x.p, from, (size_t)(n * d) * 4);
+            CHECK_OK(s, sluice_op_dropout(s, &(sluice_op_dropout_args){ .x = sluice_rows(x.p, SLUICE_F32, n, d), .rate = rate, .seed = seed, .step = step }));
+            for (int64_t i = 0; i < n * d; i++) {
+                double u = (philox_word(seed, step << 32 | (uint64_t)(i / d), (uint32_t)(i % d / 4), (int)(i % d % 4)) >> 8) / 16777216.0;
+                CHECK_NEAR((double)((float *)x.p)[i], u >= (double)rate ? (double)(from[i] * scale) : 0, 0, "%s, entry %d", tier_name(t), (int)i);
+            }
+            CHECK(guarded_ok(&x), "wrote outside");
+            sluice_close(s);
+        }
+    guarded_free(&x);
+    free(from);
+}
+
+/* About rate of the entries go, and another step or seed draws another mask. */
+static void statistics(void)
+{
+    if (!case_is("share of zeros, and masks that differ")) return;
+    enum { N = 200, D = 500 };
+    static float a[N * D], b[N * D];
+    sluice *s = tier_open(0, 1);
+    int zeros = 0, same = 0;
+    for (int i = 0; i < N * D; i++) a[i] = b[i] = 1;
+    CHECK_OK(s, sluice_op_dropout(s, &(sluice_op_dropout_args){ .x = sluice_rows(a, SLUICE_F32, N, D), .rate = 0.3f, .seed = 1, .step = 1 }));
+    CHECK_OK(s, sluice_op_dropout(s, &(sluice_op_dropout_args){ .x = sluice_rows(b, SLUICE_F32, N, D), .rate = 0.3f, .seed = 1, .step = 2 }));
+    for (int i = 0; i < N * D; i++) zeros += a[i] == 0, same += (a[i] == 0) == (b[i] == 0);
+    CHECK_NEAR(zeros / (double)(N * D), 0.3, 0.007, "5 standard deviations");
+    CHECK_NEAR(same / (double)(N * D), 0.58, 0.008, "0.3^2 + 0.7^2 of independent masks agree");
+    CHECK(sluice_op_dropout(s, &(sluice_op_dropout_args){ .x = sluice_rows(a, SLUICE_F32, N, D), .rate = 1 }) == SLUICE_E_SHAPE, "rate 1");
+    sluice_close(s);
+}
+
+int main(int argc, char **argv)
+{
+    test_begin(argc, argv);
+    one(0, 4, 0.5f, 1, 1, 0), one(1, 1, 0.5f, 1, 1, 4), one(9, 33, 0.5f, 7, 3, 0), one(20, 6, 0.1f, ~0ull, 1ull << 31, 8), one(3, 64, 0, 5, 9, 0);
+    statistics();
+    return test_end();
+}

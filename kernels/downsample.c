@@ -126,6 +126,6 @@ static void up_images(void *arg, int64_t first, int64_t last, int thread)
 sluice_status TIER_FN(op_upsample)(sluice_exec *x, const sluice_op_upsample_args *a)
 {
     up p = { a, shape_of(a->kind, a->h, a->w, a->c, a->size) };
-    cpu_parallel(x, a->x.rows, 4, up_images, &p);
+    cpu_parallel(x, a->out.rows, 4, up_images, &p);
     return SLUICE_OK;
 }

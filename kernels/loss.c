@@ -97,7 +97,7 @@ static void loss_blocks(void *arg, int64_t first, int64_t last, int thread)
 sluice_status TIER_FN(op_loss)(sluice_exec *x, const sluice_op_loss_args *a)
 {
     int64_t blocks = (a->logits.rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
-    work p = { a, x->scratch(x, (size_t)blocks * sizeof(block_sum)) };
+    work p = { a, x->scratch(x, (size_t)(blocks + 1) * sizeof(block_sum)) };
     if (!p.sums) return x->fail(x, SLUICE_E_MEMORY, "no memory for %lld sums of losses", (long long)blocks);
     cpu_parallel(x, blocks, 1, loss_blocks, &p);
     block_sum all = { 0, 0 };

@@ -78,8 +78,11 @@ static void one(int64_t n, int64_t c, const char *data, int weighted, size_t pad
             CHECK_SAME(&first_sum, &sum, sizeof sum, "without a gradient");
             a.grad = a.logits;                                       /* in place */
             CHECK_OK(s, sluice_op_loss(s, &a));
-            CHECK_SAME(first, z.p, n ? (size_t)(n - 1) * stride + (size_t)c * 4 : 0, "%s: in place", tier_name(t));
-            for (int64_t i = 0; i < n; i++) memcpy((char *)z.p + (size_t)i * stride, flat + i * c, (size_t)c * 4);
+            for (int64_t i = 0; i < n; i++) {
+                char *row = (char *)z.p + (size_t)i * stride;
+                CHECK_SAME((char *)first + (size_t)i * stride, row, (size_t)c * 4, "%s: in place, row %d", tier_name(t), (int)i);
+                memcpy(row, flat + i * c, (size_t)c * 4);
+            }
             sluice_close(s);
         }
     guarded_free(&z), guarded_free(&grad);

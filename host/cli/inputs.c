@@ -92,7 +92,7 @@ sluice_status check_origin(cli *c, const sluice_pool *pool, const char *path, co
     char here[32];
     sluice_pool_info info;
     json_t *manifest = in->same_ids ? NULL : manifest_of(path);
-    const char *there = json_string_value(json_object_get(json_object_get(manifest, "pool"), "fingerprint"));
+    const char *there = json_string_value(json_object_get(json_object_get(json_object_get(manifest, "inputs"), "pool"), "fingerprint"));
     sluice_pool_get_info(pool, &info);
     snprintf(here, sizeof here, "%016" PRIx64, info.fingerprint);
     if (there && strcmp(there, here) != 0)

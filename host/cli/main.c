@@ -71,13 +71,12 @@ static void on_signal(int number)
 
 static void catch_signals(sluice *s)
 {
-    struct sigaction stop = { .sa_handler = on_signal }, ignore = { .sa_handler = SIG_IGN };
+    struct sigaction stop = { .sa_handler = on_signal };
     running = s;
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGTERM, &stop, NULL);
     sigaction(SIGHUP, &stop, NULL);
     sigaction(SIGUSR1, &stop, NULL);    /* what schedulers send ahead of the end */
-    sigaction(SIGPIPE, &ignore, NULL);  /* a write then fails with EPIPE and is reported */
 }
 
 /* A closed stdout, stderr or stdin would let an output file take its number, and messages would land inside it. */
@@ -156,7 +155,8 @@ int main(int argc, char **argv)
 {
     cli c = { .argc = argc, .argv = argv };
     hold_standard_files();
-    signal(SIGPIPE, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);           /* a write then fails with EPIPE and is reported */
+    signal(SIGXFSZ, SIG_IGN);           /* and one above the size limit with EFBIG */
     sluice_status st = run(&c);
     progress_clear();
     if (st) {

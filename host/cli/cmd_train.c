@@ -1,0 +1,64 @@
+/* cmd_train.c - sluice train: a pool and some labels in, a head out. */
+#include "cli.h"
+
+static struct {
+    cli_list pool;
+    cli_input in;
+    const char *labels, *layers, *class_weights, *optimizer, *loss_log, *out;
+    double l2, rate;
+    int64_t seed, epochs, batch, patience;
+    bool force;
+} o = { .layers = "linear", .class_weights = "none", .optimizer = "adamw" };
+
+static const cli_opt opts[] = {
+    { "labels", 0, CLI_PATH, "FILE", &o.labels, "id,label csv, .npy of ints (-1: none) or idx", .required = true },
+    { "out", 'o', CLI_PATH, "FILE", &o.out, "the head, .safetensors", .required = true },
+    { "layers", 0, CLI_WORD, "LINE", &o.layers, "linear, mlp:256,relu,linear, conv3:32,relu,pool2,gap,linear ..." },
+    { "l2", 0, CLI_NUMBER, "C", &o.l2, "linear: C of |W|^2/2C, 0: chosen out of fold; else weight decay, 0: 1e-2" },
+    { "class-weights", 0, CLI_WORD, "none|balanced", &o.class_weights, "weight of a class in the loss" },
+    { "seed", 0, CLI_INT, "N", &o.seed, "folds, start weights, order and dropout" },
+    { "optimizer", 0, CLI_WORD, "adamw|sgd", &o.optimizer, "layer lines: how" },
+    { "rate", 0, CLI_NUMBER, "X", &o.rate, "layer lines: learning rate, 0: 1e-3 (adamw), 0.05 (sgd)" },
+    { "epochs", 0, CLI_INT, "N", &o.epochs, "layer lines: at most, 0: by the number of labels", 0, 1e6 },
+    { "batch", 0, CLI_INT, "N", &o.batch, "layer lines: rows a step, 0: 64", 0, 1e6 },
+    { "patience", 0, CLI_INT, "N", &o.patience, "layer lines: stop after N epochs without gain, 0: 10", 0, 1e6 },
+    { "loss-log", 0, CLI_PATH, "FILE", &o.loss_log, "layer lines: csv of the loss of each epoch" },
+    { "pool", 0, CLI_LIST, "POOL", &o.pool, "the same as a plain POOL argument", .alias = "features" },
+    { "ids", 0, CLI_PATH, "FILE", &o.in.ids, "one id a row, .txt .csv .npy" },
+    { "tensor", 0, CLI_WORD, "NAME", &o.in.tensor, "which tensor of a .safetensors" },
+    { "classes", 0, CLI_PATH, "FILE", &o.in.classes, "class names, one a line, in the order of the outputs" },
+    { "same-ids", 0, CLI_FLAG, NULL, &o.in.same_ids, "the labels' ids fit although the pool has changed" },
+    { "force", 0, CLI_FLAG, NULL, &o.force, "overwrite --out" },
+    { 0 },
+};
+
+static sluice_status run(cli *c)
+{
+    sluice_status st = SLUICE_OK;
+    sluice_pool *pool = NULL;
+    sluice_labels *labels = NULL;
+    sluice_head *head = NULL;
+    sluice_train_args a = { .size = sizeof a, .layers = o.layers, .l2 = o.l2, .seed = (uint64_t)o.seed, .rate = o.rate,
+                            .class_weights = o.class_weights[0] == 'b' ? "balanced" : NULL, .optimizer = o.optimizer,
+                            .epochs = (int)o.epochs, .batch = (int)o.batch, .patience = (int)o.patience,
+                            .loss_log = o.loss_log };
+    TRY(check_output(c, o.out));
+    TRY(open_pool(c, &o.pool, &o.in, &pool));
+    TRY(open_labels(c, pool, o.labels, &o.in, &labels));
+    a.labels = labels;
+    TRY(sluice_train(c->s, pool, &a, &head));
+    TRY(sluice_head_save(c->s, head, o.out, o.force));
+    log_wrote(o.out, sluice_labels_count(labels), "labels", -1);
+out:
+    sluice_head_free(head);
+    sluice_labels_free(labels);
+    sluice_pool_free(pool);
+    return st;
+}
+
+const cli_command cli_train = {
+    "train", "fit a head on the labelled rows of a pool",
+    "POOL... --labels FILE --out HEAD [options]",
+    "sluice train pool.npy --labels labels.csv --out head.safetensors",
+    opts, &o.pool, "POOL", 1, 0, run,
+};

@@ -10,22 +10,26 @@
 #include <unistd.h>
 
 enum {
+    PAGE = 4096,
     PIECE_MIN = 256 << 10,      /* smaller requests cost more calls than they win in depth */
     RETRIES_MAX = 1000          /* EAGAIN without end would hang the run */
 };
 
 int64_t (*read_fault)(int fd, uint64_t offset, size_t bytes, int64_t got);
 
+/* Pieces meet at page boundaries of the file: two requests for one page wait for each other, which halved the rate of
+ * a cold file. */
 void read_job_cut(read_job *j)
 {
-    size_t piece = (j->bytes / READ_PIECES + 4095) & ~(size_t)4095;
+    size_t piece = (j->bytes + PAGE) / READ_PIECES + PAGE;
     if (piece < PIECE_MIN) piece = PIECE_MIN;
+    uint64_t end = j->offset + j->bytes;
     j->pieces = j->claimed = 0;
     j->next = NULL;
-    for (size_t at = 0; at < j->bytes; at += piece) {
-        size_t rest = j->bytes - at;
-        j->piece[j->pieces++] = (read_piece){ .job = j, .to = j->to + at, .offset = j->offset + at,
-                                              .bytes = rest < piece ? rest : piece };
+    for (uint64_t at = j->offset, stop; at < end; at = stop) {
+        stop = (at + piece) & ~(uint64_t)(PAGE - 1);
+        if (stop > end) stop = end;
+        j->piece[j->pieces++] = (read_piece){ .job = j, .to = j->to + (at - j->offset), .offset = at, .bytes = (size_t)(stop - at) };
     }
     j->left = j->pieces;
 }

@@ -37,6 +37,7 @@ static void queue(uring *u, read_piece *p)
     }
     io_uring_prep_read(sqe, p->job->fd, p->to, (unsigned)(p->bytes < READ_MAX ? p->bytes : READ_MAX), p->offset);
     io_uring_sqe_set_data(sqe, p);
+    io_uring_sqe_set_flags(sqe, IOSQE_ASYNC);       /* else the copying is done on the caller's thread */
 }
 
 static void start(read_engine *e, read_job *j)

@@ -33,4 +33,11 @@ static inline size_t cpu_lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 static inline int64_t cpu_min(int64_t a, int64_t b) { return a < b ? a : b; }
 
+/* Rows per piece: `most` (a multiple of `unit`), or fewer where that would leave threads without work. */
+static inline int64_t cpu_grain(const sluice_exec *x, int64_t rows, int64_t unit, int64_t most)
+{
+    int64_t share = (rows / (x->threads > 0 ? x->threads : 1) + unit) / unit * unit;
+    return cpu_min(share, most);
+}
+
 #endif

@@ -264,14 +264,18 @@ V16_FN v16 v16_load_u8(const uint8_t *p)
 
 V16_FN v16 v16_load_f16(const uint16_t *p)
 {
+    uint16_t h[16];
     float x[16];
-    for (int i = 0; i < 16; i++) x[i] = ex_f16_to_f32(p[i]);
+    memcpy(h, p, sizeof h);                                /* p may be odd */
+    for (int i = 0; i < 16; i++) x[i] = ex_f16_to_f32(h[i]);
     return v16_load(x);
 }
 V16_FN v16 v16_load_bf16(const uint16_t *p)
 {
+    uint16_t h[16];
     float x[16];
-    for (int i = 0; i < 16; i++) x[i] = ex_bf16_to_f32(p[i]);
+    memcpy(h, p, sizeof h);                                /* p may be odd */
+    for (int i = 0; i < 16; i++) x[i] = ex_bf16_to_f32(h[i]);
     return v16_load(x);
 }
 V16_FN v16 v16_load_i8(const int8_t *p)

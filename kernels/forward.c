@@ -1,11 +1,11 @@
 /* forward.c - rows times weights plus bias, optional relu.  Contract: sluice_backend.h; the order of every sum:
- * docs/numerics.md.  Few classes: few.h, lanes are rows.  More: tile.h, lanes are classes. */
+ * docs/numerics.md.  Few classes: few.h, lanes are rows.  More: many.h, lanes are classes. */
 #include "few.h"
-#include "tile.h"
+#include "many.h"
 
 typedef struct job {
     const sluice_op_forward_args *a;
-    float *scratch;         /* TILE_SCRATCH floats a thread */
+    float *scratch;         /* MANY_SCRATCH floats a thread */
 } job;
 
 static void few_classes(void *arg, int64_t first, int64_t last, int thread)
@@ -28,7 +28,7 @@ static void many_classes(void *arg, int64_t first, int64_t last, int thread)
     const sluice_op_forward_args *a = w->a;
     product p = { &a->x, a->packed, a->bias, a->c, a->relu };
     product_rows(&p, first, last, (char *)a->out.data + (size_t)first * a->out.stride, a->out.stride,
-                 w->scratch + (size_t)thread * TILE_SCRATCH);
+                 w->scratch + (size_t)thread * MANY_SCRATCH);
 }
 
 sluice_status TIER_FN(op_forward)(sluice_exec *x, const sluice_op_forward_args *a)
@@ -38,8 +38,8 @@ sluice_status TIER_FN(op_forward)(sluice_exec *x, const sluice_op_forward_args *
         cpu_parallel(x, a->x.rows, cpu_grain(x, a->x.rows, 16, FEW_GRAIN), few_classes, &w);
         return SLUICE_OK;
     }
-    w.scratch = x->scratch(x, (size_t)x->threads * TILE_SCRATCH * sizeof *w.scratch);
+    w.scratch = x->scratch(x, (size_t)x->threads * MANY_SCRATCH * sizeof *w.scratch);
     if (!w.scratch) return SLUICE_E_MEMORY;
-    cpu_parallel(x, a->x.rows, cpu_grain(x, a->x.rows, TILE_ROWS, TILE_BLOCK), many_classes, &w);
+    cpu_parallel(x, a->x.rows, cpu_grain(x, a->x.rows, TILE_ROWS, MANY_BLOCK), many_classes, &w);
     return SLUICE_OK;
 }

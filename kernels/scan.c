@@ -1,15 +1,15 @@
 /* scan.c - forward and score in one go: logits stay in registers (few classes) or in a thread's scratch.  The bits are those
  * of forward.c followed by score.c: the parts are the same.  Contract: sluice_backend.h. */
 #include "few.h"
+#include "many.h"
 #include "stats.h"
-#include "tile.h"
 
 typedef struct job {
     const sluice_op_scan_args *a;
     scorer scores;
     int64_t rows;           /* per piece */
     size_t logits_stride;   /* of scratch rows */
-    char *scratch;          /* per thread: TILE_SCRATCH floats, then `rows` rows of logits unless the caller takes them */
+    char *scratch;          /* per thread: MANY_SCRATCH floats, then `rows` rows of logits unless the caller takes them */
     size_t scratch_bytes;
 } job;
 
@@ -33,7 +33,7 @@ static void many_classes(void *arg, int64_t first, int64_t last, int thread)
     const sluice_op_scan_args *a = w->a;
     product p = { &a->x, a->packed, a->bias, a->c, 0 };
     char *scratch = w->scratch + (size_t)thread * w->scratch_bytes;
-    char *z = scratch + TILE_SCRATCH * sizeof(float);
+    char *z = scratch + MANY_SCRATCH * sizeof(float);
     size_t stride = w->logits_stride;
     if (a->logits.data) stride = a->logits.stride, z = (char *)a->logits.data + (size_t)first * stride;
     product_rows(&p, first, last, z, stride, (float *)(void *)scratch);
@@ -48,7 +48,7 @@ static void many_classes(void *arg, int64_t first, int64_t last, int thread)
 static int64_t piece_rows(const sluice_exec *x, const sluice_op_scan_args *a, size_t stride)
 {
     int64_t fit = (int64_t)(((size_t)64 << 20) / stride) / TILE_ROWS * TILE_ROWS;
-    int64_t most = cpu_min(TILE_BLOCK, fit > 0 ? fit : TILE_ROWS);
+    int64_t most = cpu_min(MANY_BLOCK, fit > 0 ? fit : TILE_ROWS);
     return cpu_grain(x, a->x.rows, TILE_ROWS, most);
 }
 
@@ -61,7 +61,7 @@ sluice_status TIER_FN(op_scan)(sluice_exec *x, const sluice_op_scan_args *a)
     }
     w.logits_stride = cpu_lines((size_t)a->c * sizeof(float)) + 64;    /* + 64: no power of two between rows */
     w.rows = piece_rows(x, a, w.logits_stride);
-    w.scratch_bytes = TILE_SCRATCH * sizeof(float) + (a->logits.data ? 0 : (size_t)w.rows * w.logits_stride);
+    w.scratch_bytes = MANY_SCRATCH * sizeof(float) + (a->logits.data ? 0 : (size_t)w.rows * w.logits_stride);
     w.scratch = x->scratch(x, (size_t)x->threads * w.scratch_bytes);
     if (!w.scratch) return SLUICE_E_MEMORY;
     cpu_parallel(x, a->x.rows, w.rows, many_classes, &w);

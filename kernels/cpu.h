@@ -4,8 +4,8 @@
  *
  *     sluice_status TIER_FN(op_<op>)(sluice_exec *x, const sluice_op_<op>_args *a)
  *
- * Everything else in it is static: an object of one tier must never lend code to another at link time.  cpu.c builds
- * the tables. */
+ * Everything else in it is static or named by TIER_FN: an object of one tier must never lend code to another at link
+ * time.  cpu.c builds the tables. */
 #ifndef CPU_H
 #define CPU_H
 

@@ -1,5 +1,5 @@
 /* forward.c - rows times weights plus bias, optional relu.  Contract: sluice_backend.h; the order of every sum:
- * docs/numerics.md.  Few classes: few.h, lanes are rows.  More: many.h, lanes are classes. */
+ * docs/numerics.md.  Few classes: few.c, lanes are rows.  More: many.h, lanes are classes. */
 #include "few.h"
 #include "many.h"
 
@@ -15,7 +15,7 @@ static void few_classes(void *arg, int64_t first, int64_t last, int thread)
     for (int64_t i = first; i < last; i += 16) {
         v16 z[16];
         int64_t n = cpu_min(16, last - i);
-        few_logits(&a->x, a->packed, a->bias, a->c, i, n, z);
+        TIER_FN(few_logits)(&a->x, a->packed, a->bias, a->c, i, n, z);
         if (a->relu)
             for (int j = 0; j < 16; j++) z[j] = v16_relu(z[j]);
         few_write(z, a->c, n, (char *)a->out.data + (size_t)i * a->out.stride, a->out.stride);

@@ -21,7 +21,7 @@ static void few_classes(void *arg, int64_t first, int64_t last, int thread)
     for (int64_t i = first; i < last; i += 16) {
         v16 z[16];
         int64_t n = cpu_min(16, last - i);
-        few_logits(&a->x, a->packed, a->bias, a->c, i, n, z);
+        TIER_FN(few_logits)(&a->x, a->packed, a->bias, a->c, i, n, z);
         scorer_write(&w->scores, i, n, stats_few(z, (int)a->c, a->temperature));
         if (a->logits.data) few_write(z, a->c, n, (char *)a->logits.data + (size_t)i * a->logits.stride, a->logits.stride);
     }

@@ -230,21 +230,26 @@ out:
 }
 
 /* As numpy writes it: version 1, padded with spaces so that the array begins at a multiple of 64 bytes. */
-sluice_status npy_write_header(sluice *s, outfile *f, const char *descr, int ndim, const int64_t *shape)
+size_t npy_header(char text[NPY_HEADER_BYTES], const char *descr, int ndim, const int64_t *shape)
 {
-    char text[512];
-    int n = snprintf(text + 10, sizeof text - 10, "{'descr': '%s', 'fortran_order': False, 'shape': (", descr);
+    int n = snprintf(text + 10, NPY_HEADER_BYTES - 10, "{'descr': '%s', 'fortran_order': False, 'shape': (", descr);
     for (int i = 0; i < ndim; i++)
-        n += snprintf(text + 10 + n, sizeof text - 10 - (size_t)n,
+        n += snprintf(text + 10 + n, NPY_HEADER_BYTES - 10 - (size_t)n,
                       i + 1 < ndim ? "%lld, "
                       : ndim == 1  ? "%lld,"
                                    : "%lld",
                       (long long)shape[i]);
-    n += snprintf(text + 10 + n, sizeof text - 10 - (size_t)n, "), }");
+    n += snprintf(text + 10 + n, NPY_HEADER_BYTES - 10 - (size_t)n, "), }");
     size_t whole = ((size_t)n + 10 + 1 + 63) / 64 * 64;
     memset(text + 10 + n, ' ', whole - 10 - (size_t)n);
     text[whole - 1] = '\n';
     memcpy(text, "\x93NUMPY\1\0", 8);
     text[8] = (char)((whole - 10) & 255), text[9] = (char)((whole - 10) >> 8);
-    return outfile_write(s, f, text, whole);
+    return whole;
+}
+
+sluice_status npy_write_header(sluice *s, outfile *f, const char *descr, int ndim, const int64_t *shape)
+{
+    char text[NPY_HEADER_BYTES];
+    return outfile_write(s, f, text, npy_header(text, descr, ndim, shape));
 }

@@ -1,0 +1,178 @@
+/* curve.c - see curve.h. */
+#include "curve.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+curve_point *curve_at(const curve *c, int strategy, int seed, int round)
+{
+    return &c->points[((int64_t)strategy * c->seeds + seed) * (c->rounds + 1) + round];
+}
+
+curve_point *curve_full(const curve *c) { return curve_at(c, c->strategy_count, 0, 0); }
+
+/* The program around us may have set a locale with a comma. */
+static const char *number(char out[32], int digits, double value)
+{
+    snprintf(out, 32, "%.*f", digits, value);
+    for (char *p = out; *p; p++)
+        if (*p == ',') *p = '.';
+    return out;
+}
+
+sluice_status curve_write(sluice *s, const curve *c, const char *path)
+{
+    sluice_status st = SLUICE_OK;
+    outfile *f = NULL;
+    TRY(outfile_open(s, path, true, &f));
+    TRY(outfile_printf(s, f, "strategy,seed,round,labels,accuracy,nll,macro_f1,classes_seen,seconds\n"));
+    for (const curve_point *p = c->points; p <= curve_full(c); p++) {
+        char a[32], b[32], d[32], e[32];
+        if (!p->labels) continue;
+        TRY(outfile_printf(s, f, "%s,%llu,%d,%lld,%s,%s,%s,%d,%s\n", p->strategy, (unsigned long long)p->seed, p->round,
+                           (long long)p->labels, number(a, 6, p->accuracy), number(b, 6, p->nll),
+                           number(d, 6, p->macro_f1), p->classes_seen, number(e, 3, p->seconds)));
+    }
+    outfile *whole = f;
+    f = NULL;
+    TRY(outfile_commit(s, whole));
+out:
+    outfile_abort(f);
+    return st;
+}
+
+void curve_needs(const int64_t *labels, const double *accuracy, int n, double wanted, char out[32])
+{
+    int r = 0;
+    while (r < n && accuracy[r] < wanted) r++;
+    if (r == n) snprintf(out, 32, ">%lld", (long long)labels[n - 1]);
+    else if (r == 0) snprintf(out, 32, accuracy[0] > wanted ? "<%lld" : "%lld", (long long)labels[0]);
+    else {
+        double share = (wanted - accuracy[r - 1]) / (accuracy[r] - accuracy[r - 1]);
+        snprintf(out, 32, "%.0f", (double)labels[r - 1] + share * (double)(labels[r] - labels[r - 1]));
+    }
+}
+
+static double mean_of(const curve *c, int strategy, int round, double *out_deviation)
+{
+    double sum = 0, squares = 0;
+    for (int i = 0; i < c->seeds; i++) sum += curve_at(c, strategy, i, round)->accuracy;
+    double mean = sum / c->seeds;
+    for (int i = 0; i < c->seeds; i++) squares += pow(curve_at(c, strategy, i, round)->accuracy - mean, 2);
+    *out_deviation = c->seeds > 1 ? sqrt(squares / (c->seeds - 1)) : 0;
+    return mean;
+}
+
+typedef struct cell { char text[64]; } cell;
+
+/* Columns on a terminal: bytes that do not continue a character. */
+static int columns(const char *text)
+{
+    int n = 0;
+    for (; *text; text++) n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
+}
+
+static void print_cells(FILE *f, const cell *cells, const int *width, int count)
+{
+    for (int j = 0; j < count; j++) {
+        fprintf(f, "%s%s", j ? " | " : "| ", cells[j].text);
+        for (int pad = columns(cells[j].text); pad < width[j]; pad++) fputc(' ', f);
+    }
+    fputs(" |\n", f);
+}
+
+static int find_random(const curve *c)
+{
+    for (int i = 0; i < c->strategy_count; i++)
+        if (strcmp(c->strategies[i], "random") == 0) return i;
+    return -1;
+}
+
+/* The row of a label count; random [rounds + 1] is random's mean curve or NULL. */
+static void fill_row(const curve *c, int round, const int64_t *labels, const double *random, int random_at, cell *out)
+{
+    snprintf(out[0].text, sizeof out[0].text, "%lld", (long long)labels[round]);
+    for (int i = 0; i < c->strategy_count; i++) {
+        char a[32], b[32], needs[32];
+        double deviation, mean = mean_of(c, i, round, &deviation);
+        int n = snprintf(out[i + 1].text, sizeof out->text, "%s", number(a, 4, mean));
+        if (c->seeds > 1)
+            n += snprintf(out[i + 1].text + n, sizeof out->text - (size_t)n, " ± %s", number(b, 4, deviation));
+        if (!random || i == random_at || round == 0) continue;
+        curve_needs(labels, random, c->rounds + 1, mean, needs);
+        snprintf(out[i + 1].text + n, sizeof out->text - (size_t)n, " (%s)", needs);
+    }
+}
+
+static void fill_cells(const curve *c, cell *cells, int64_t *labels, double *random)
+{
+    int columns_count = c->strategy_count + 1, at = find_random(c);
+    double unused;
+    snprintf(cells[0].text, sizeof cells[0].text, "labels");
+    for (int i = 0; i < c->strategy_count; i++)
+        snprintf(cells[i + 1].text, sizeof cells->text, "%.60s", c->strategies[i]);
+    for (int r = 0; r <= c->rounds; r++) {
+        labels[r] = curve_at(c, 0, 0, r)->labels;
+        random[r] = at >= 0 ? mean_of(c, at, r, &unused) : 0;
+    }
+    for (int r = 0; r <= c->rounds; r++)
+        fill_row(c, r, labels, at >= 0 ? random : NULL, at, cells + (r + 1) * columns_count);
+}
+
+static void print_table(FILE *f, const curve *c, cell *cells, int *width)
+{
+    int n = c->strategy_count + 1, rows = c->rounds + 2;
+    const curve_point *full = curve_full(c);
+    char a[32];
+    cell *last = cells + (int64_t)rows * n;
+    snprintf(last[0].text, sizeof last->text, "full: %lld", (long long)full->labels);
+    snprintf(last[1].text, sizeof last->text, "%s", number(a, 4, full->accuracy));
+    for (int j = 0; j < n; j++)
+        for (int r = 0; r <= rows; r++)
+            if (columns(cells[(int64_t)r * n + j].text) > width[j]) width[j] = columns(cells[(int64_t)r * n + j].text);
+    fprintf(f, "Accuracy on %lld test rows", (long long)c->test_rows);
+    if (c->seeds > 1) fprintf(f, ", mean ± standard deviation of %d seeds", c->seeds);
+    if (find_random(c) >= 0 && c->strategy_count > 1)
+        fputs("; in brackets the labels that random needs for the same", f);
+    fputs(".\n\n", f);
+    print_cells(f, cells, width, n);
+    for (int j = 0; j < n; j++) {
+        fputc('|', f);
+        for (int k = 0; k < width[j] + 2; k++) fputc('-', f);
+    }
+    fputs("|\n", f);
+    for (int r = 1; r <= rows; r++) print_cells(f, cells + (int64_t)r * n, width, n);
+}
+
+char *curve_table(sluice *s, const curve *c)
+{
+    sluice_status st = SLUICE_OK;
+    char *text = NULL;
+    size_t bytes = 0;
+    int n = c->strategy_count + 1;
+    cell *cells;
+    int *width = NULL;
+    int64_t *labels = NULL;
+    double *random = NULL;
+    FILE *f = NULL;
+    TRY_NEW(cells, NEW(s, (int64_t)n * (c->rounds + 3), cell));
+    TRY_NEW(width, NEW(s, n, int));
+    TRY_NEW(labels, NEW(s, c->rounds + 1, int64_t));
+    TRY_NEW(random, NEW(s, c->rounds + 1, double));
+    fill_cells(c, cells, labels, random);
+    f = open_memstream(&text, &bytes);
+    if (!f) FAIL(E_MEMORY, "out of memory for the table");
+    print_table(f, c, cells, width);
+    if (fclose(f)) FAIL(E_MEMORY, "out of memory for the table");
+out:
+    mem_free(cells);
+    mem_free(width);
+    mem_free(labels);
+    mem_free(random);
+    if (!st) return text;
+    free(text);
+    return NULL;
+}

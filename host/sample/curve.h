@@ -1,0 +1,36 @@
+/* curve.h - what a simulation measured: rows of curve.csv and the table people read. */
+#ifndef CURVE_H
+#define CURVE_H
+
+#include "core.h"
+
+typedef struct curve_point {
+    const char *strategy;       /* borrowed; "full": all labels */
+    uint64_t seed;
+    int round;                  /* 0: the start set */
+    int64_t labels;
+    double accuracy, nll, macro_f1;
+    int classes_seen;
+    double seconds;             /* choosing the batch, training and judging */
+} curve_point;
+
+/* strategies x seeds x (rounds + 1) points in that order, then the full one. */
+typedef struct curve {
+    const char *const *strategies;
+    int strategy_count, seeds, rounds;
+    int64_t test_rows;
+    curve_point *points;        /* labels 0: not measured yet */
+} curve;
+
+curve_point *curve_at(const curve *c, int strategy, int seed, int round);
+curve_point *curve_full(const curve *c);
+/* strategy,seed,round,labels,accuracy,nll,macro_f1,classes_seen,seconds; points that are measured. */
+sluice_status curve_write(sluice *s, const curve *c, const char *path);
+/* Markdown.  Of every strategy and label count the mean accuracy +- its standard deviation over seeds, and behind
+ * another strategy than random the labels at which random's mean curve, joined by lines, first reaches that accuracy.
+ * mem_free(). */
+char *curve_table(sluice *s, const curve *c);
+/* Labels at which a curve of n points first reaches accuracy: "812", ">900" beyond its end, "<300" before its start. */
+void curve_needs(const int64_t *labels, const double *accuracy, int n, double wanted, char out[32]);
+
+#endif

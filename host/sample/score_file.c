@@ -1,0 +1,237 @@
+/* score_file.c - sluice_score(): columns of scores for every row, streamed into one .npy [n, columns] f32 in row order.
+ *
+ * Columns are written in the order asked for; "logits" is as many columns as there are classes.  Their names are in the
+ * manifest beside the file.  A row with a NaN or an infinity is NaN in every column. */
+#include "exact.h"
+#include "formats.h"
+#include "manifest.h"
+#include "pool_scan.h"
+
+#include <string.h>
+
+typedef enum part_kind { PART_STRATEGY, PART_COLUMN, PART_LOGITS } part_kind;
+
+typedef struct part {
+    part_kind kind;
+    int strategy;                   /* PART_STRATEGY: which of strategies */
+    column column;                  /* PART_COLUMN */
+    char text[128];
+} part;
+
+typedef struct scoring {
+    const sluice_pool *pool;
+    sluice_score_args a;
+    source src;
+    strategy *strategies;
+    int strategy_count;
+    part *parts;
+    int part_count;
+    unsigned columns;               /* READS() of the parts that are no strategies */
+    bool logits;
+    int64_t width;                  /* floats of a row of the file */
+    outfile *file;
+    float *row;                     /* [rows of a block, width], grown */
+    int64_t row_floats;
+} scoring;
+
+static sluice_status parse_part(sluice *s, scoring *e, const char *text, size_t length)
+{
+    static const struct { const char *name; column column; } columns[] = {
+        { "prediction", COLUMN_PREDICTION }, { "confidence", COLUMN_CONFIDENCE },
+    };
+    part *p = &e->parts[e->part_count];
+    if (length >= sizeof p->text) return sluice_fail(s, SLUICE_E_USAGE, "there is no score '%.40s...'", text);
+    memcpy(p->text, text, length);
+    for (int i = 0; i < e->part_count; i++)
+        if (strcmp(e->parts[i].text, p->text) == 0)
+            return sluice_fail(s, SLUICE_E_USAGE, "score '%s' is asked for twice", p->text);
+    e->part_count++;
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+        if (strcmp(columns[i].name, p->text) != 0) continue;
+        p->kind = PART_COLUMN, p->column = columns[i].column;
+        e->columns |= READS(p->column);
+        return SLUICE_OK;
+    }
+    if (strcmp(p->text, "logits") == 0) {
+        p->kind = PART_LOGITS;
+        e->logits = true;
+        return SLUICE_OK;
+    }
+    p->strategy = e->strategy_count;
+    return strategy_parse(s, text, length, &e->strategies[e->strategy_count++]);
+}
+
+static sluice_status parse_scores(sluice *s, scoring *e)
+{
+    sluice_status st = SLUICE_OK;
+    const char *text = e->a.scores;
+    int commas = 0;
+    if (!text || !*text) FAIL(E_USAGE, "no score is asked for, for example margin,prediction");
+    for (const char *p = text; *p; p++) commas += *p == ',';
+    TRY_NEW(e->parts, NEW(s, commas + 1, part));
+    TRY_NEW(e->strategies, NEW(s, commas + 1, strategy));
+    for (const char *p = text;; p++) {
+        size_t n = strcspn(p, ",");
+        TRY(parse_part(s, e, p, n));
+        p += n;
+        if (!*p) break;
+    }
+out:
+    return st;
+}
+
+static sluice_status check_source(sluice *s, scoring *e)
+{
+    for (int i = 0; i < e->part_count; i++) {
+        const part *p = &e->parts[i];
+        unsigned reads = p->kind == PART_STRATEGY ? strategy_reads(&e->strategies[p->strategy]) : ~0u;
+        if (reads && e->src.kind == SOURCE_FEATURES)
+            return sluice_fail(s, SLUICE_E_USAGE, "'%s' needs a head, or logits, or probs", p->text);
+        if (p->kind == PART_STRATEGY && reads & READS(COLUMN_ENERGY) && e->src.kind == SOURCE_PROBS)
+            return sluice_fail(s, SLUICE_E_USAGE, "'%s' needs logits: probabilities sum to 1 whatever the evidence",
+                               p->text);
+        e->width += p->kind == PART_LOGITS ? e->src.classes : 1;
+    }
+    return SLUICE_OK;
+}
+
+static sluice_status grow_rows(sluice *s, scoring *e, int64_t rows)
+{
+    size_t floats;
+    if (mul_overflows((size_t)rows, (size_t)e->width, &floats) || floats > INT64_MAX)
+        return sluice_fail(s, SLUICE_E_MEMORY, "%lld columns do not fit in memory", (long long)e->width);
+    if ((int64_t)floats <= e->row_floats) return SLUICE_OK;
+    mem_free(e->row);
+    e->row_floats = 0;
+    e->row = RAW(s, (int64_t)floats, float);
+    if (!e->row) return SLUICE_E_MEMORY;
+    e->row_floats = (int64_t)floats;
+    return SLUICE_OK;
+}
+
+/* Column by column into rows, so that one write takes the block. */
+static sluice_status write_block(sluice *s, void *user, const scan_block *b)
+{
+    scoring *e = user;
+    int64_t n = b->facts.rows, at = 0;
+    sluice_status st = grow_rows(s, e, n);
+    if (st) return st;
+    for (int i = 0; i < e->part_count; i++) {
+        const part *p = &e->parts[i];
+        if (p->kind == PART_LOGITS) {
+            size_t bytes = (size_t)e->src.classes * sizeof(float);
+            for (int64_t r = 0; r < n; r++) memcpy(e->row + r * e->width + at, b->logits + r * e->src.classes, bytes);
+            at += e->src.classes;
+            continue;
+        }
+        const float *from = p->kind == PART_COLUMN ? b->facts.column[p->column] : b->score[p->strategy];
+        for (int64_t r = 0; r < n; r++) e->row[r * e->width + at] = from[r];
+        at++;
+    }
+    return outfile_write(s, e->file, e->row, (size_t)n * (size_t)e->width * sizeof(float));
+}
+
+static json_t *describe_inputs(const scoring *e)
+{
+    json_t *in = json_object();
+    json_object_set_new(in, "pool", manifest_pool(e->pool));
+    if (e->a.head) json_object_set_new(in, "head", manifest_head(e->a.head));
+    if (e->a.logits) json_object_set_new(in, "logits", manifest_pool(e->a.logits));
+    if (e->a.probs) json_object_set_new(in, "probs", manifest_pool(e->a.probs));
+    json_object_set_new(in, "scores", json_string(e->a.scores));
+    json_object_set_new(in, "seed", manifest_seed(e->a.seed));
+    json_object_set_new(in, "math", json_string("exact"));
+    return in;
+}
+
+static json_t *describe_columns(const scoring *e)
+{
+    json_t *names = json_array();
+    for (int i = 0; i < e->part_count; i++) {
+        if (e->parts[i].kind != PART_LOGITS) json_array_append_new(names, json_string(e->parts[i].text));
+        for (int j = 0; e->parts[i].kind == PART_LOGITS && j < e->src.classes; j++)
+            json_array_append_new(names, e->a.head && e->a.head->names ? json_sprintf("logit:%s", e->a.head->names[j])
+                                                                       : json_sprintf("logit:%d", j));
+    }
+    return names;
+}
+
+static sluice_status write_manifest(sluice *s, const scoring *e, const char *path, json_t *inputs,
+                                    const pool_scan *scan, int64_t bytes)
+{
+    double seconds = scan->seconds > 0 ? scan->seconds : 1e-9;
+    json_t *m = json_pack("{s:s, s:s, s:O, s:o, s:{s:{s:I}}, s:{s:I, s:I}, s:{s:f, s:f, s:f, s:i, s:s}}", "sluice",
+                          sluice_version(), "math", "exact", "inputs", inputs, "columns", describe_columns(e),
+                          "outputs", path_base(e->a.out), "bytes", (json_int_t)bytes, "counts", "rows",
+                          (json_int_t)e->pool->rows, "quarantined", (json_int_t)scan->bad.count, "run", "seconds",
+                          scan->seconds, "bytes_read", scan->bytes, "rows_per_second", (double)e->pool->rows / seconds,
+                          "threads", s->threads, "backend", s->backend->name);
+    sluice_status st = manifest_write(s, path, m);
+    json_decref(m);
+    return st;
+}
+
+static sluice_status run(sluice *s, scoring *e)
+{
+    sluice_status st = SLUICE_OK;
+    char *manifest = NULL, digest[17];
+    json_t *inputs = NULL;
+    bool done = false;
+    if (!e->a.out || !path_ends(e->a.out, ".npy")) FAIL(E_USAGE, "scores are written as .npy; name the file with out");
+    TRY(parse_scores(s, e));
+    TRY(source_init(s, &e->src, e->pool, e->a.head, e->a.logits, e->a.probs));
+    TRY(check_source(s, e));
+    inputs = describe_inputs(e);
+    TRY(manifest_digest(s, inputs, digest));
+    json_object_set_new(inputs, "hash", json_string(digest));
+    TRY_NEW(manifest, manifest_path(s, e->a.out));
+    TRY(manifest_check(s, manifest, digest, &(manifest_output){ e->a.out, false }, 1, e->a.force, &done));
+    if (done) {
+        log_line(s, SLUICE_INFO, "'%s' is there already, made from the same inputs", e->a.out);
+        goto out;
+    }
+    char header[NPY_HEADER_BYTES];
+    size_t header_bytes = npy_header(header, "<f4", 2, (int64_t[]){ e->pool->rows, e->width });
+    TRY(outfile_open(s, e->a.out, true, &e->file));
+    TRY(outfile_write(s, e->file, header, header_bytes));
+    pool_scan scan = { .pool = e->pool,
+                       .src = &e->src,
+                       .strategies = e->strategies,
+                       .count = e->strategy_count,
+                       .columns = e->columns,
+                       .logits = e->logits,
+                       .seed = e->a.seed,
+                       .max_bad = 1,
+                       .take = write_block,
+                       .user = e,
+                       .labelled = e->a.head ? e->a.head->train_count : 0,
+                       .task = "score" };
+    TRY(pool_scan_run(s, &scan));
+    if (scan.bad.count)
+        log_line(s, SLUICE_WARNING, "%lld rows hold a NaN or an infinity: NaN in '%s'", (long long)scan.bad.count,
+                 e->a.out);
+    TRY(write_manifest(s, e, manifest, inputs, &scan, (int64_t)header_bytes + e->pool->rows * e->width * 4));
+    outfile *f = e->file;
+    e->file = NULL;
+    TRY(outfile_commit(s, f));
+out:
+    mem_free(manifest);
+    json_decref(inputs);
+    return st;
+}
+
+sluice_status sluice_score(sluice *s, const sluice_pool *pool, const sluice_score_args *a)
+{
+    fp_state fp = fp_enter();
+    scoring e = { .pool = pool };
+    memcpy(&e.a, a, a->size < sizeof e.a ? a->size : sizeof e.a);
+    s->error[0] = 0;
+    sluice_status st = run(s, &e);
+    outfile_abort(e.file);
+    source_release(&e.src);
+    mem_free(e.strategies);
+    mem_free(e.parts);
+    mem_free(e.row);
+    fp_leave(fp);
+    return st ? sluice_note(s, st, "cannot score") : SLUICE_OK;
+}

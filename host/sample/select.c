@@ -1,0 +1,462 @@
+/* select.c - sluice_select(): check, exclude, read the pool once, pick.
+ *
+ *     prepare   strategies or mix, source, rules, exclusions, what the manifest will say
+ *     scan      one read feeds the candidates of every strategy      (some strategy needs scores)
+ *     draw      hashes of ids alone; only the picked rows are read   (random, or power-random, and nothing else)
+ *     collect   candidates become lists; the picked rows are read again for prediction and confidence
+ *
+ * Reading k rows again is cheaper than carrying two columns of n rows through the order, and gives the same bits,
+ * because scoring is row-local. */
+#include "exclusions.h"
+#include "exact.h"
+#include "picks.h"
+#include "reader.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DRAW_ROWS = 1 << 16 };
+
+typedef struct selection {
+    const sluice_pool *pool;
+    sluice_select_args a;
+    source src;
+    strategy *strategies;           /* of the lists, or of the parts of the mix */
+    int count;
+    mix_part *parts;                /* mix, else NULL */
+    pick_rules rules;
+    candidates *candidates;         /* [count] */
+    exclusions out;
+    int64_t labelled;
+    /* rows picked by any list, ascending, and what is known of them */
+    int64_t *row;
+    float *prediction, *confidence;
+    uint8_t *bad;
+    int64_t picked;
+    sluice_picks *p;
+} selection;
+
+static void release_picked(selection *e)
+{
+    mem_free(e->row);
+    mem_free(e->prediction);
+    mem_free(e->confidence);
+    mem_free(e->bad);
+    e->row = NULL, e->prediction = e->confidence = NULL, e->bad = NULL;
+    e->picked = 0;
+}
+
+static void release_candidates(selection *e)
+{
+    for (int i = 0; e->candidates && i < e->count; i++) candidates_release(&e->candidates[i]);
+}
+
+static void selection_release(selection *e)
+{
+    release_candidates(e);
+    release_picked(e);
+    mem_free(e->candidates);
+    mem_free(e->strategies);
+    mem_free(e->parts);
+    source_release(&e->src);
+    exclusions_release(&e->out);
+    sluice_picks_free(e->p);
+}
+
+/* ---- prepare ---- */
+
+static sluice_status parse_strategies(sluice *s, selection *e)
+{
+    sluice_status st = SLUICE_OK;
+    if (e->a.mix && e->a.strategies) FAIL(E_USAGE, "a mix names its own strategies; give one of the two");
+    if (e->a.mix && e->a.balance) FAIL(E_USAGE, "balance does not go with a mix: its parts have no order in common");
+    if (e->a.mix) {
+        TRY(mix_parse(s, e->a.mix, e->a.k, &e->parts, &e->count));
+        TRY_NEW(e->strategies, NEW(s, e->count, strategy));
+        for (int i = 0; i < e->count; i++) e->strategies[i] = e->parts[i].strategy;
+    } else {
+        if (!e->a.strategies || !*e->a.strategies)
+            FAIL(E_USAGE, "a strategy is missing, for example margin");
+        TRY(strategies_parse(s, e->a.strategies, &e->strategies, &e->count));
+    }
+out:
+    return st;
+}
+
+static sluice_status check_source(sluice *s, const selection *e)
+{
+    for (int i = 0; i < e->count; i++) {
+        unsigned reads = strategy_reads(&e->strategies[i]);
+        if (reads && e->src.kind == SOURCE_FEATURES)
+            return sluice_fail(s, SLUICE_E_USAGE, "strategy '%s' needs a head, or logits, or probs",
+                               e->strategies[i].text);
+        if (reads & READS(COLUMN_ENERGY) && e->src.kind == SOURCE_PROBS)
+            return sluice_fail(s, SLUICE_E_USAGE, "'%s' needs logits: probabilities sum to 1 whatever the evidence",
+                               e->strategies[i].text);
+    }
+    if (e->a.balance && e->src.kind == SOURCE_FEATURES)
+        return sluice_fail(s, SLUICE_E_USAGE,
+                           "balance spreads over predicted classes: it needs a head, or logits, or probs");
+    return SLUICE_OK;
+}
+
+static sluice_status set_rules(sluice *s, selection *e)
+{
+    pick_rules *r = &e->rules;
+    *r = (pick_rules){ .k = e->a.k, .seed = e->a.seed, .classes = e->a.balance ? e->src.classes : 0 };
+    if (r->k > e->pool->rows - e->out.count) r->k = e->pool->rows - e->out.count;
+    if (!e->a.group != (e->a.per_group <= 0))
+        return sluice_fail(s, SLUICE_E_USAGE, "groups and the number of picks of a group (1 or more) go together");
+    r->group = e->a.group, r->per_group = e->a.per_group;
+    for (int64_t i = 0; r->group && i < e->pool->rows; i++) {
+        if (r->group[i] < -1 || r->group[i] == INT32_MAX)
+            return sluice_fail(s, SLUICE_E_USAGE, "row %lld is in group %d: groups count from 0, -1 is none",
+                               (long long)i, r->group[i]);
+        if (r->group[i] >= r->group_count) r->group_count = r->group[i] + 1;
+    }
+    return SLUICE_OK;
+}
+
+/* All that decides the picks. */
+static json_t *describe_inputs(const selection *e)
+{
+    const sluice_select_args *a = &e->a;
+    json_t *names = json_array(), *in = json_object();
+    for (int i = 0; i < e->count; i++) json_array_append_new(names, json_string(e->strategies[i].text));
+    json_object_set_new(in, "pool", manifest_pool(e->pool));
+    if (a->head) json_object_set_new(in, "head", manifest_head(a->head));
+    if (a->logits) json_object_set_new(in, "logits", manifest_pool(a->logits));
+    if (a->probs) json_object_set_new(in, "probs", manifest_pool(a->probs));
+    if (a->labels) json_object_set_new(in, "labels", manifest_labels(a->labels));
+    json_object_set_new(in, "excluded", manifest_array(e->out.bits, e->out.words, sizeof *e->out.bits));
+    json_object_set_new(json_object_get(in, "excluded"), "count", json_integer((json_int_t)e->out.count));
+    json_object_set_new(in, "strategies", names);
+    if (a->mix) json_object_set_new(in, "mix", json_string(a->mix));
+    json_object_set_new(in, "k", json_integer((json_int_t)a->k));
+    json_object_set_new(in, "seed", manifest_seed(a->seed));
+    json_object_set_new(in, "labelled", json_integer((json_int_t)e->labelled));
+    if (a->group) {
+        json_object_set_new(in, "group", manifest_array(a->group, e->pool->rows, sizeof *a->group));
+        json_object_set_new(in, "per_group", json_integer((json_int_t)a->per_group));
+    }
+    if (a->balance) json_object_set_new(in, "balance", json_true());
+    json_object_set_new(in, "max_bad", json_real(a->max_bad));
+    json_object_set_new(in, "math", json_string("exact"));
+    return in;
+}
+
+static sluice_status make_picks(sluice *s, selection *e)
+{
+    sluice_status st = SLUICE_OK;
+    sluice_picks *p;
+    TRY_NEW(p, NEW(s, 1, sluice_picks));
+    e->p = p;
+    p->pool = e->pool;
+    p->mix = e->a.mix != NULL;
+    p->scored = e->src.classes > 0;
+    p->count = p->mix ? 1 : e->count;
+    TRY_NEW(p->list, NEW(s, p->count, pick_list));
+    TRY_NEW(p->parts, NEW(s, e->count, strategy));
+    memcpy(p->parts, e->strategies, (size_t)e->count * sizeof *p->parts);
+    for (int i = 0; i < p->count; i++) {
+        if (!p->mix) p->list[i].strategy = e->strategies[i];
+        else snprintf(p->list[i].strategy.text, sizeof p->list[i].strategy.text, "mix");
+    }
+    p->info =
+        (sluice_picks_info){ .rows = e->pool->rows, .excluded = e->out.count, .excluded_trained = e->out.trained };
+    if (e->a.head && e->a.head->names) {
+        TRY_NEW(p->classes, NEW(s, e->a.head->classes, char *));
+        p->class_count = e->a.head->classes;
+        for (int j = 0; j < p->class_count; j++) TRY_NEW(p->classes[j], mem_text(s, e->a.head->names[j]));
+    }
+    p->inputs = describe_inputs(e);
+    TRY(manifest_digest(s, p->inputs, p->inputs_hash));
+    json_object_set_new(p->inputs, "hash", json_string(p->inputs_hash));
+out:
+    return st;
+}
+
+static sluice_status prepare(sluice *s, selection *e)
+{
+    sluice_status st = SLUICE_OK;
+    const sluice_select_args *a = &e->a;
+    if (a->k < 0) FAIL(E_USAGE, "%lld picks make no sense", (long long)a->k);
+    if (!(a->max_bad >= 0 && a->max_bad <= 1))
+        FAIL(E_USAGE, "the share of bad rows is between 0 and 1, not %g", a->max_bad);
+    if (a->exclude_count < 0 || (a->exclude_count && !a->exclude))
+        FAIL(E_USAGE, "the list of excluded rows is missing");
+    if (e->a.max_bad == 0) e->a.max_bad = 0.01;
+    TRY(parse_strategies(s, e));
+    TRY(source_init(s, &e->src, e->pool, a->head, a->logits, a->probs));
+    TRY(check_source(s, e));
+    TRY(exclusions_init(s, &e->out, e->pool, a->labels, a->exclude, a->exclude_count, a->head));
+    TRY(set_rules(s, e));
+    e->labelled = a->labels ? a->labels->count : a->head ? a->head->train_count : 0;
+    TRY(make_picks(s, e));
+    TRY_NEW(e->candidates, NEW(s, e->count, candidates));
+out:
+    return st;
+}
+
+static sluice_status start_candidates(sluice *s, selection *e)
+{
+    sluice_status st = SLUICE_OK;
+    release_candidates(e);
+    for (int i = 0; i < e->count; i++) TRY(candidates_init(s, &e->candidates[i], &e->rules));
+out:
+    return st;
+}
+
+static sluice_status finish_candidates(sluice *s, selection *e)
+{
+    sluice_status st = SLUICE_OK;
+    for (int i = 0; i < e->count; i++) TRY(candidates_finish(s, &e->candidates[i]));
+out:
+    return st;
+}
+
+/* ---- scan ---- */
+
+static sluice_status take_block(sluice *s, void *user, const scan_block *b)
+{
+    sluice_status st = SLUICE_OK;
+    selection *e = user;
+    const block_facts *f = &b->facts;
+    for (int i = 0; i < e->count; i++)
+        TRY(candidates_add(s, &e->candidates[i], b->score[i], f->column[COLUMN_PREDICTION], f->ids, f->rows,
+                           f->first_row, e->out.bits));
+out:
+    return st;
+}
+
+static bool needs_scan(const selection *e)
+{
+    for (int i = 0; i < e->count; i++)
+        if (strategy_needs_head(&e->strategies[i])) return true;
+    return e->a.balance != 0;
+}
+
+static sluice_status scan(sluice *s, selection *e)
+{
+    sluice_status st = SLUICE_OK;
+    pool_scan scan = { .pool = e->pool,
+                       .src = &e->src,
+                       .strategies = e->strategies,
+                       .count = e->count,
+                       .seed = e->a.seed,
+                       .columns = e->rules.classes ? READS(COLUMN_PREDICTION) : 0,
+                       .labelled = e->labelled,
+                       .max_bad = e->a.max_bad,
+                       .take = take_block,
+                       .user = e,
+                       .task = "scan" };
+    TRY(start_candidates(s, e));
+    TRY(pool_scan_run(s, &scan));
+    TRY(finish_candidates(s, e));
+    e->p->bad = scan.bad;
+    e->p->info.scanned = e->pool->rows;
+    e->p->info.bytes = scan.bytes;
+out:
+    return st;
+}
+
+/* ---- the picked rows ---- */
+
+static int by_row(const void *x, const void *y)
+{
+    int64_t a = *(const int64_t *)x, b = *(const int64_t *)y;
+    return (a > b) - (a < b);
+}
+
+/* Rows of any list, ascending, each once. */
+static sluice_status gather_rows(sluice *s, selection *e)
+{
+    sluice_status st = SLUICE_OK;
+    int64_t all = 0, n = 0;
+    release_picked(e);
+    for (int i = 0; i < e->count; i++) all += e->candidates[i].top.count;
+    TRY_NEW(e->row, RAW(s, all, int64_t));
+    for (int i = 0; i < e->count; i++)
+        for (int64_t j = 0; j < e->candidates[i].top.count; j++) e->row[n++] = e->candidates[i].top.entries[j].row;
+    qsort(e->row, (size_t)all, sizeof *e->row, by_row);
+    for (int64_t i = 0; i < all; i++)
+        if (!e->picked || e->row[i] != e->row[e->picked - 1]) e->row[e->picked++] = e->row[i];
+    TRY_NEW(e->prediction, RAW(s, e->picked, float));
+    TRY_NEW(e->confidence, RAW(s, e->picked, float));
+    TRY_NEW(e->bad, NEW(s, e->picked, uint8_t));
+out:
+    return st;
+}
+
+static sluice_status visit_picked(sluice *s, void *user, int64_t at, sluice_view x)
+{
+    selection *e = user;
+    sluice_scores out = { 0 };
+    if (e->src.classes) out.prediction = e->prediction + at, out.confidence = e->confidence + at;
+    return source_scan(s, &e->src, x, &out, NULL, e->bad + at);
+}
+
+static sluice_status read_picked(sluice *s, selection *e)
+{
+    sluice_status st = gather_rows(s, e);
+    return st ? st : rows_read(s, e->src.pool, e->row, e->picked, visit_picked, e, &e->p->info.bytes);
+}
+
+/* ---- draw ---- */
+
+static sluice_status draw_once(sluice *s, selection *e, float *score)
+{
+    sluice_status st = start_candidates(s, e);
+    for (int64_t first = 0; first < e->pool->rows && !st; first += DRAW_ROWS) {
+        int64_t n = e->pool->rows - first < DRAW_ROWS ? e->pool->rows - first : DRAW_ROWS;
+        block_facts f = { .first_row = first,
+                          .rows = n,
+                          .seed = e->a.seed,
+                          .labelled = e->labelled,
+                          .threads = s->threads,
+                          .ids = e->pool->ids ? e->pool->ids + first : NULL };
+        for (int i = 0; i < e->count && !st; i++) {
+            e->strategies[i].kind->fill(&e->strategies[i], &f, score);
+            st = candidates_add(s, &e->candidates[i], score, NULL, f.ids, n, first, e->out.bits);
+        }
+    }
+    return st ? st : finish_candidates(s, e);
+}
+
+/* Draws again without the bad rows among the picked until there are none: the picks a scan would make, which knows all
+ * bad rows beforehand. */
+static sluice_status draw(sluice *s, selection *e)
+{
+    sluice_status st = SLUICE_OK;
+    float *score = NULL;
+    exclusions bad = { .words = e->out.words };
+    TRY_NEW(score, RAW(s, DRAW_ROWS, float));
+    TRY_NEW(bad.bits, NEW(s, bad.words, uint64_t));
+    for (bool again = true; again;) {
+        again = false;
+        TRY(draw_once(s, e, score));
+        TRY(read_picked(s, e));
+        e->p->info.scanned = e->picked + bad.count;
+        for (int64_t i = 0; i < e->picked; i++) {
+            if (!e->bad[i]) continue;
+            again = true;
+            exclusions_add(&bad, e->row[i]);
+            e->out.bits[e->row[i] / 64] |= (uint64_t)1 << (e->row[i] % 64);
+        }
+    }
+    for (int64_t row = 0; bad.count && row < e->pool->rows; row++)
+        if (bad.bits[row / 64] >> (row % 64) & 1) quarantine_add(&e->p->bad, row);
+    TRY(quarantine_check(s, &e->p->bad, e->pool, e->a.max_bad));
+out:
+    mem_free(score);
+    exclusions_release(&bad);
+    return st;
+}
+
+/* ---- collect ---- */
+
+static void fill_pick(const selection *e, const sluice_entry *from, const char *strategy, sluice_pick *out)
+{
+    *out = (sluice_pick){ .row = from->row, .id64 = from->id, .score = ex_order_score(from->key), .prediction = -1,
+                          .confidence = NAN, .strategy = strategy };
+    if (!e->src.classes) return;
+    const int64_t *at = bsearch(&from->row, e->row, (size_t)e->picked, sizeof *e->row, by_row);
+    float prediction = e->prediction[at - e->row];
+    if (prediction >= 0) out->prediction = (int32_t)prediction;
+    out->confidence = e->confidence[at - e->row];
+}
+
+static sluice_status collect_lists(sluice *s, selection *e)
+{
+    sluice_status st = SLUICE_OK;
+    for (int i = 0; i < e->count; i++) {
+        const sluice_top_state *top = &e->candidates[i].top;
+        pick_list *list = &e->p->list[i];
+        TRY_NEW(list->picks, NEW(s, top->count, sluice_pick));
+        list->count = top->count;
+        for (int64_t j = 0; j < top->count; j++) fill_pick(e, &top->entries[j], e->p->parts[i].text, &list->picks[j]);
+    }
+out:
+    return st;
+}
+
+static sluice_status collect_mix(sluice *s, selection *e)
+{
+    sluice_status st = SLUICE_OK;
+    pick_list *list = &e->p->list[0];
+    sluice_entry *entry = NULL;
+    int *which = NULL;
+    TRY_NEW(entry, RAW(s, e->rules.k, sluice_entry));
+    TRY_NEW(which, RAW(s, e->rules.k, int));
+    TRY(mix_take(s, e->parts, e->count, e->candidates, &e->rules, entry, which, &list->count));
+    TRY_NEW(list->picks, NEW(s, list->count, sluice_pick));
+    for (int64_t j = 0; j < list->count; j++) fill_pick(e, &entry[j], e->p->parts[which[j]].text, &list->picks[j]);
+out:
+    mem_free(entry);
+    mem_free(which);
+    return st;
+}
+
+static sluice_status collect(sluice *s, selection *e)
+{
+    sluice_status st = e->parts ? collect_mix(s, e) : collect_lists(s, e);
+    for (int i = 0; i < e->p->count && !st; i++)
+        if (e->p->list[i].count < e->a.k)
+            log_line(s, SLUICE_WARNING, "%s: %lld picks were asked for, %lld rows could be picked",
+                     e->p->list[i].strategy.text, (long long)e->a.k, (long long)e->p->list[i].count);
+    e->p->info.quarantined = e->p->bad.count;
+    if (e->p->bad.count && !st)
+        log_line(s, SLUICE_WARNING, "%lld rows hold a NaN or an infinity and were not picked",
+                 (long long)e->p->bad.count);
+    return st;
+}
+
+static json_t *describe_run(sluice *s, const sluice_picks *p)
+{
+    double seconds = p->info.seconds > 0 ? p->info.seconds : 1e-9;
+    return json_pack("{s:f, s:f, s:f, s:f, s:i, s:s, s:s}", "seconds", p->info.seconds, "bytes_read", p->info.bytes,
+                     "rows_per_second", (double)p->info.scanned / seconds, "bytes_per_second", p->info.bytes / seconds,
+                     "threads", s->threads, "backend", s->backend->name, "reader", reader_backend());
+}
+
+static sluice_status run(sluice *s, selection *e)
+{
+    sluice_status st = SLUICE_OK;
+    bool done = false;
+    double began = clock_seconds();
+    TRY(prepare(s, e));
+    if (e->a.out) TRY(picks_check(s, e->p, e->a.out, e->a.force, &done));
+    e->p->info.done = done;
+    if (done) log_line(s, SLUICE_INFO, "'%s' is there already, made from the same inputs", e->a.out);
+    if (done || e->a.dry_run) return SLUICE_OK;
+    if (e->a.k > 0 && e->rules.k == 0)
+        log_line(s, SLUICE_WARNING, "no row of %lld is left to pick", (long long)e->pool->rows);
+    if (e->rules.k > 0) {
+        if (needs_scan(e)) {
+            TRY(scan(s, e));
+            if (e->src.classes) TRY(read_picked(s, e));
+        } else {
+            TRY(draw(s, e));
+        }
+        TRY(collect(s, e));
+    }
+    e->p->info.seconds = clock_seconds() - began;
+    e->p->run = describe_run(s, e->p);
+out:
+    return st;
+}
+
+sluice_status sluice_select(sluice *s, const sluice_pool *pool, const sluice_select_args *a, sluice_picks **out_picks)
+{
+    fp_state fp = fp_enter();
+    selection e = { .pool = pool };
+    memcpy(&e.a, a, a->size < sizeof e.a ? a->size : sizeof e.a);
+    s->error[0] = 0;
+    sluice_status st = run(s, &e);
+    if (!st) *out_picks = e.p, e.p = NULL;
+    selection_release(&e);
+    fp_leave(fp);
+    return st ? sluice_note(s, st, "cannot select") : SLUICE_OK;
+}

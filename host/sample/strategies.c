@@ -1,0 +1,143 @@
+/* strategies.c - the table made from strategies.def, and the reading of "NAME:key=value". */
+#include "strategies.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const strategy_kind kinds[] = {
+#define STRATEGY(name, reads, fill, parameters, what, paper, cost) \
+    { { name, parameters, (reads) != 0, what, paper, cost }, reads, fill },
+#include "strategies.def"
+#undef STRATEGY
+};
+enum { KINDS = sizeof kinds / sizeof *kinds, POWER = KINDS - 1 };
+static const char power_prefix[] = "power-";
+
+const sluice_strategy *sluice_strategy_at(int i) { return i < 0 || i >= KINDS ? NULL : &kinds[i].shown; }
+
+static const strategy_kind *find_kind(const char *name)
+{
+    for (int i = 0; i < POWER; i++)
+        if (strcmp(kinds[i].shown.name, name) == 0) return &kinds[i];
+    return NULL;
+}
+
+static sluice_status unknown_strategy(sluice *s, const char *name)
+{
+    char names[512];
+    size_t used = 0;
+    for (int i = 0; i < KINDS && used < sizeof names; i++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", kinds[i].shown.name);
+    return sluice_hint(s, sluice_fail(s, SLUICE_E_USAGE, "there is no strategy '%s'", name), "strategies: %s", names);
+}
+
+/* The k-th "key=value" of a kind's parameters: its key's length, *out_value its default; 0 behind the last. */
+static size_t parameter(const strategy_kind *kind, int k, const char **out_key, double *out_value)
+{
+    const char *p = kind->shown.parameters;
+    for (; k > 0 && *p; k--) {
+        p += strcspn(p, ":");
+        p += *p == ':';
+    }
+    size_t key = strcspn(p, "=:");
+    char value[32];
+    snprintf(value, sizeof value, "%.*s", (int)(p[key] ? strcspn(p + key + 1, ":") : 0), p[key] ? p + key + 1 : "");
+    *out_key = p;
+    return key && parse_f64(value, out_value) ? key : 0;
+}
+
+static sluice_status set_parameter(sluice *s, strategy *st, const char *name, const char *setting)
+{
+    size_t length = strcspn(setting, "=");
+    const char *key;
+    double value;
+    for (int k = 0; k < STRATEGY_PARAMETERS; k++) {
+        size_t n = parameter(st->kind, k, &key, &value);
+        if (!n) break;
+        if (n != length || strncmp(key, setting, n) != 0) continue;
+        if (!setting[n] || !parse_f64(setting + n + 1, &value) || value < 0)
+            return sluice_fail(s, SLUICE_E_USAGE, "strategy '%s' takes %.*s=NUMBER, zero or more, not '%s'", name,
+                               (int)n, key, setting);
+        st->value[k] = value;
+        return SLUICE_OK;
+    }
+    return sluice_hint(s, sluice_fail(s, SLUICE_E_USAGE, "strategy '%s' has no parameter '%s'", name, setting),
+                       "its parameters: %s", *st->kind->shown.parameters ? st->kind->shown.parameters : "none");
+}
+
+sluice_status strategy_parse(sluice *s, const char *text, size_t length, strategy *out)
+{
+    strategy st = { 0 };
+    char name[sizeof st.text];
+    const char *key;
+    while (length && *text == ' ') text++, length--;
+    while (length && text[length - 1] == ' ') length--;
+    if (length == 0) return sluice_fail(s, SLUICE_E_USAGE, "a strategy is missing");
+    if (length >= sizeof st.text)
+        return sluice_fail(s, SLUICE_E_USAGE, "the strategy '%.40s...' is longer than %zu characters", text,
+                           sizeof st.text - 1);
+    memcpy(st.text, text, length);
+    memcpy(name, st.text, sizeof name);
+    char *settings = strchr(name, ':');
+    if (settings) *settings++ = 0;
+
+    size_t prefix = sizeof power_prefix - 1;
+    if (strncmp(name, power_prefix, prefix) == 0) {
+        st.kind = &kinds[POWER];
+        st.of = find_kind(name + prefix);
+        if (!st.of) return unknown_strategy(s, name);
+    } else {
+        st.kind = find_kind(name);
+        if (!st.kind) return unknown_strategy(s, name);
+    }
+    for (int k = 0; k < STRATEGY_PARAMETERS; k++) parameter(st.kind, k, &key, &st.value[k]);
+    while (settings) {
+        char *next = strchr(settings, ':');
+        if (next) *next++ = 0;
+        sluice_status bad = set_parameter(s, &st, name, settings);
+        if (bad) return bad;
+        settings = next;
+    }
+    *out = st;
+    return SLUICE_OK;
+}
+
+sluice_status strategies_parse(sluice *s, const char *text, strategy **out_list, int *out_count)
+{
+    sluice_status st = SLUICE_OK;
+    strategy *list = NULL;
+    int count = 0, commas = 0;
+    for (const char *p = text; *p; p++) commas += *p == ',';
+    TRY_NEW(list, NEW(s, commas + 1, strategy));
+    for (const char *p = text;; p++) {
+        size_t n = strcspn(p, ",");
+        TRY(strategy_parse(s, p, n, &list[count]));
+        for (int i = 0; i < count; i++)
+            if (strcmp(list[i].text, list[count].text) == 0)
+                FAIL(E_USAGE, "strategy '%s' is asked for twice", list[i].text);
+        count++;
+        p += n;
+        if (!*p) break;
+    }
+    *out_list = list, list = NULL;
+    *out_count = count;
+out:
+    mem_free(list);
+    return st;
+}
+
+unsigned strategy_reads(const strategy *st) { return st->kind->reads | (st->of ? st->of->reads : 0); }
+bool strategy_needs_head(const strategy *st) { return strategy_reads(st) != 0; }
+
+static column column_read(unsigned reads)
+{
+    int j = 0;
+    while (!(reads >> j & 1)) j++;
+    return (column)j;
+}
+
+void fill_column(const strategy *st, const block_facts *b, float *out)
+{
+    const float *from = b->column[column_read((st->of ? st->of : st->kind)->reads)];
+    memcpy(out, from, (size_t)b->rows * sizeof *out);
+}

@@ -2,7 +2,6 @@
  *
  * The rows are sorted; neighbours within 64 KiB become one read (a run), several runs are read at once, and each row that
  * was asked for goes through a small stage of rows of one type, which is widened as a block and copied to its places. */
-#include "exact.h"
 #include "reader_io.h"
 
 #include <stdlib.h>
@@ -71,37 +70,26 @@ out:
 
 static size_t row_bytes(const gather *g, const shard *sh) { return (size_t)g->pool->width * sluice_type_bytes(sh->type); }
 
-static void widen(const void *from, sluice_type type, const float *scale, int64_t d, float *to)
-{
-    for (int64_t j = 0; j < d; j++) {
-        uint16_t h;
-        double x;
-        switch (type) {
-        case SLUICE_F32: memcpy(&to[j], (const uint8_t *)from + j * 4, 4); break;
-        case SLUICE_F16: memcpy(&h, (const uint8_t *)from + j * 2, 2); to[j] = ex_f16_to_f32(h); break;
-        case SLUICE_BF16: memcpy(&h, (const uint8_t *)from + j * 2, 2); to[j] = ex_bf16_to_f32(h); break;
-        case SLUICE_F64: memcpy(&x, (const uint8_t *)from + j * 8, 8); to[j] = (float)x; break;
-        case SLUICE_I8: to[j] = (float)((const int8_t *)from)[j]; break;
-        case SLUICE_U8: to[j] = (float)((const uint8_t *)from)[j]; break;
-        }
-        if (scale) to[j] *= *scale;
-    }
-}
-
 /* Widens the staged rows and copies each to every place that wants it. */
 static sluice_status flush(gather *g)
 {
+    sluice *s = g->s;
+    sluice_status st = SLUICE_OK;
     const shard *sh = g->stage_shard;
     size_t width = (size_t)g->pool->width;
+    if (!g->staged) return SLUICE_OK;
+    sluice_op_convert_args a = { .x = sluice_rows(g->stage, sh->type, g->staged, g->pool->width),
+                                 .out = sluice_rows(g->wide, SLUICE_F32, g->staged, g->pool->width) };
+    a.x.scale = sh->scale ? g->scale : NULL;
+    TRY(sluice_op_convert(s, &a));
     for (int64_t i = 0; i < g->staged; i++) {
-        float *row = g->wide + (size_t)i * width;
-        widen(g->stage + (size_t)i * row_bytes(g, sh), sh->type, sh->scale ? &g->scale[i] : NULL, g->pool->width, row);
-        int64_t want_row = g->wants[g->first[i]].row;
-        for (int64_t j = g->first[i]; j < g->m && g->wants[j].row == want_row; j++)
-            memcpy(g->out + (size_t)g->wants[j].place * width, row, width * sizeof *row);
+        int64_t row = g->wants[g->first[i]].row;
+        for (int64_t j = g->first[i]; j < g->m && g->wants[j].row == row; j++)
+            memcpy(g->out + (size_t)g->wants[j].place * width, g->wide + (size_t)i * width, width * sizeof *g->wide);
     }
     g->staged = 0;
-    return SLUICE_OK;
+out:
+    return st;
 }
 
 /* Stages the rows of a run, whose first row's bytes are at data. */

@@ -96,7 +96,6 @@ void log_show(void *user, sluice_level level, const char *line);
 void log_error(const char *message);    /* "sluice: MESSAGE", hints on lines of their own */
 /* The last line after success: "wrote PATH: k rows, n scanned, s seconds"; scanned < 0: left out. */
 void log_wrote(const char *path, int64_t rows, const char *noun, int64_t scanned);
-void log_done(const char *path);        /* instead, when the output of the same inputs was there */
 void put_json_text(FILE *f, const char *text);      /* quoted and escaped */
 
 /* ---- inputs.c: what several commands open the same way ---- */
@@ -110,14 +109,16 @@ typedef struct cli_model {      /* what gives logits: at most one is set */
 } cli_model;
 
 bool path_exists(const char *path);
-/* Says early what would fail after hours: the folder of an output is missing or not writable. */
-sluice_status check_output(cli *c, const char *path);
+/* Says early what would fail after hours: a folder in the way of a file or the reverse, or no folder to write to. */
+sluice_status check_output(cli *c, const char *path, bool to_be_folder);
 sluice_status open_pool(cli *c, const cli_list *paths, const cli_input *in, sluice_pool **out_pool);
 sluice_status open_model(cli *c, const char *head, const char *logits, const char *probs, cli_model *out);
 void model_release(cli_model *m);
 /* With logits or probs the pool may be left out: its rows are then theirs. */
-sluice_status open_pool_or_outputs(cli *c, const cli_list *paths, const cli_input *in, const char *outputs, sluice_pool **out_pool);
-sluice_status open_labels(cli *c, const sluice_pool *pool, const char *path, const cli_input *in, sluice_labels **out_labels);
+sluice_status open_pool_or_outputs(cli *c, const cli_list *paths, const cli_input *in, const char *outputs,
+                                   sluice_pool **out_pool);
+sluice_status open_labels(cli *c, const sluice_pool *pool, const char *path, const cli_input *in,
+                          sluice_labels **out_labels);
 /* A manifest beside `path` that names another pool is E_DATA unless in->same_ids. */
 sluice_status check_origin(cli *c, const sluice_pool *pool, const char *path, const cli_input *in);
 

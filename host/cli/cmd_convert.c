@@ -1,7 +1,7 @@
 /* cmd_convert.c - sluice convert: a pool into one file of another format or type, or foreign weights into a head.
  *
- * The pool streams through the reader and the convert op, so its size does not matter.  Ids go to OUT.ids.txt and the row
- * scales of i8 to OUT.scale.npy, where the pool looks for them. */
+ * The pool streams through the reader and the convert op, so its size does not matter.  Ids go to OUT.ids.txt and
+ * the row scales of i8 to OUT.scale.npy, where the pool looks for them. */
 #include "cli.h"
 #include "formats.h"
 #include "head.h"
@@ -20,10 +20,12 @@ static struct {
 static const cli_opt opts[] = {
     { "to", 0, CLI_WORD, "npy|safetensors|fbin|head", &o.to, "what to write", .required = true },
     { "out", 'o', CLI_PATH, "FILE", &o.out, "the new file", .required = true },
-    { "type", 0, CLI_WORD, "f32|f16|bf16|i8", &o.type, "of the elements; default: as they are, where the format has it" },
+    { "type", 0, CLI_WORD, "f32|f16|bf16|i8", &o.type,
+      "of the elements; default: as they are, where the format has it" },
     { "normalise", 0, CLI_FLAG, NULL, &o.normalise, "divide every row by its length" },
     { "bias", 0, CLI_PATH, "FILE", &o.bias, "head from .npy: the bias [c]; the argument is the weight [c, d]" },
-    { "prefix", 0, CLI_WORD, "NAME", &o.prefix, "head from .safetensors: of weight and bias; default: fc. head. classifier." },
+    { "prefix", 0, CLI_WORD, "NAME", &o.prefix,
+      "head from .safetensors: of weight and bias; default: fc. head. classifier." },
     { "classes", 0, CLI_PATH, "FILE", &o.input.classes, "head: class names, one a line, in the order of the outputs" },
     { "pool", 0, CLI_LIST, "POOL", &o.in, "the same as a plain POOL argument", .alias = "features" },
     { "ids", 0, CLI_PATH, "FILE", &o.input.ids, "one id a row, .txt .csv .npy" },
@@ -60,7 +62,8 @@ static sluice_status choose_type(cli *c, sluice_type pool_type, sluice_type *out
     bool fits = is_to("npy") ? *out != SLUICE_BF16 : is_to("fbin") ? *out == SLUICE_F32 : *out != SLUICE_I8;
     if (fits) return SLUICE_OK;
     return cli_fail(c, SLUICE_E_USAGE, "--to %s has no %s elements\nhint: %s", o.to, o.type,
-                    is_to("npy") ? "--to safetensors has bf16" : "--to npy has f16 and i8, --to safetensors f16 and bf16");
+                    is_to("npy") ? "--to safetensors has bf16"
+                                 : "--to npy has f16 and i8, --to safetensors f16 and bf16");
 }
 
 typedef struct sink {
@@ -91,12 +94,16 @@ static sluice_status put_safetensors_header(sluice *s, sink *k, int ndim, const 
 
 static sluice_status put_header(sluice *s, sink *k, const sluice_pool *pool)
 {
-    static const char *const descr[] = { [SLUICE_F32] = "<f4", [SLUICE_F16] = "<f2", [SLUICE_I8] = "|i1", [SLUICE_U8] = "|u1" };
+    static const char *const descr[] = {
+        [SLUICE_F32] = "<f4", [SLUICE_F16] = "<f2", [SLUICE_I8] = "|i1", [SLUICE_U8] = "|u1"
+    };
     int64_t shape[4] = { pool->rows, pool->shape[0], pool->shape[1], pool->shape[2] };
     int ndim = pool->shape[1] ? 4 : 2;
     size_t bytes;
-    if (mul_overflows((size_t)pool->rows, (size_t)pool->width, &bytes) || mul_overflows(bytes, sluice_type_bytes(k->type), &bytes))
-        return sluice_fail(s, SLUICE_E_SHAPE, "%lld rows of %lld do not fit in a file", (long long)pool->rows, (long long)pool->width);
+    if (mul_overflows((size_t)pool->rows, (size_t)pool->width, &bytes) ||
+        mul_overflows(bytes, sluice_type_bytes(k->type), &bytes))
+        return sluice_fail(s, SLUICE_E_SHAPE, "%lld rows of %lld do not fit in a file", (long long)pool->rows,
+                           (long long)pool->width);
     if (is_to("npy")) return npy_write_header(s, k->data, descr[k->type], ndim, shape);
     if (is_to("fbin")) return bigann_write_header(s, k->data, pool->rows, pool->width);
     return put_safetensors_header(s, k, ndim, shape, bytes);
@@ -142,8 +149,8 @@ static sluice_status check_range(sluice *s, const block *b, const sluice_view *y
     TRY(sluice_op_finite(s, &(sluice_op_finite_args){ .x = b->view, .bad = bad + y->rows }));
     for (int64_t i = 0; i < y->rows; i++)
         if (bad[i] && !bad[y->rows + i]) {
-            st = sluice_fail(s, SLUICE_E_DATA, "row %lld holds numbers beyond the range of %s", (long long)(b->first_row + i),
-                             sluice_type_name(y->type));
+            st = sluice_fail(s, SLUICE_E_DATA, "row %lld holds numbers beyond the range of %s",
+                             (long long)(b->first_row + i), sluice_type_name(y->type));
             return sluice_hint(s, st, "--type bf16 and f32 have a wider range, --normalise a narrower one");
         }
 out:
@@ -257,7 +264,7 @@ static sluice_status run(cli *c)
     snprintf(ending, sizeof ending, ".%s", is_to("head") ? "safetensors" : o.to);
     if (!path_ends(o.out, ending))
         return cli_fail(c, SLUICE_E_USAGE, "--to %s writes a %s file, '%s' ends otherwise", o.to, ending, o.out);
-    sluice_status st = check_output(c, o.out);
+    sluice_status st = check_output(c, o.out, false);
     if (st) return st;
     return is_to("head") ? convert_head(c) : convert_pool(c);
 }

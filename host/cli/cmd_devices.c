@@ -49,7 +49,8 @@ static void read_group(limits *l)
             (cpus == 0 || quota / period < cpus))
             cpus = quota / period;
         snprintf(path, sizeof path, "%s/memory.max", folder);
-        if (read_line(path, line, sizeof line) && sscanf(line, "%lf", &limit) == 1 && (bytes == 0 || limit < bytes)) bytes = limit;
+        if (read_line(path, line, sizeof line) && sscanf(line, "%lf", &limit) == 1 && (bytes == 0 || limit < bytes))
+            bytes = limit;
     }
     if (cpus > 0) snprintf(l->cpus, sizeof l->cpus, "%.2f", cpus);
     if (bytes > 0) snprintf(l->memory, sizeof l->memory, "%.0f", bytes / 1048576);
@@ -85,7 +86,8 @@ static bool find_plugin(char *path, size_t size)
 static const char *reads_why(void)
 {
 #ifdef SLUICE_HAVE_URING
-    return strcmp(reader_backend(), "io_uring") == 0 ? "liburing" : "built with liburing, but the kernel forbids io_uring";
+    return strcmp(reader_backend(), "io_uring") == 0 ? "liburing"
+                                                     : "built with liburing, but the kernel forbids io_uring";
 #else
     return "built without liburing";
 #endif
@@ -123,15 +125,18 @@ static sluice_status run(cli *c)
         put_json(c, &l, plugin);
         return SLUICE_OK;
     }
-    printf("backend  %s; tiers that run here: %s (SLUICE_CPU=%s)\n", c->s->backend->name, cpu_tier_names(), variable("SLUICE_CPU"));
-    printf("threads  %d; affinity %d, control group %s, --threads %lld, SLURM_CPUS_PER_TASK %s, OMP_NUM_THREADS %s\n", c->s->threads,
-           l.affinity, *l.cpus ? l.cpus : "unlimited", (long long)common.threads, variable("SLURM_CPUS_PER_TASK"),
-           variable("OMP_NUM_THREADS"));
-    printf("memory   %lld MiB for buffers (--mem-mib); machine %lld MiB, control group %s%s\n", (long long)common.mem_mib, l.memory_mib,
-           *l.memory ? l.memory : "unlimited", *l.memory ? " MiB" : "");
+    printf("backend  %s; tiers that run here: %s (SLUICE_CPU=%s)\n", c->s->backend->name, cpu_tier_names(),
+           variable("SLUICE_CPU"));
+    printf("threads  %d; affinity %d, control group %s, --threads %lld, SLURM_CPUS_PER_TASK %s, OMP_NUM_THREADS %s\n",
+           c->s->threads, l.affinity, *l.cpus ? l.cpus : "unlimited", (long long)common.threads,
+           variable("SLURM_CPUS_PER_TASK"), variable("OMP_NUM_THREADS"));
+    printf("memory   %lld MiB for buffers (--mem-mib); machine %lld MiB, control group %s%s\n",
+           (long long)common.mem_mib, l.memory_mib, *l.memory ? l.memory : "unlimited", *l.memory ? " MiB" : "");
     printf("reads    %s; %s\n", reader_backend(), reads_why());
     if (plugin) printf("cuda     found %s, but this version of the program has no use for it\n", path);
-    else printf("cuda     no plug-in: libsluice_cuda.so is neither in SLUICE_PLUGIN_DIR (%s) nor in ../lib/sluice\n", variable("SLUICE_PLUGIN_DIR"));
+    else
+        printf("cuda     no plug-in: libsluice_cuda.so is neither in SLUICE_PLUGIN_DIR (%s) nor in ../lib/sluice\n",
+               variable("SLUICE_PLUGIN_DIR"));
     return SLUICE_OK;
 }
 

@@ -48,17 +48,22 @@ static void put_plain(const json_t *facts)
     json_t *value, *item;
     size_t i;
     json_object_foreach((json_t *)(uintptr_t)facts, key, value) {
-        if (json_is_array(value)) {
+        if (strcmp(key, "row_shape") == 0) {
+            printf("%-14s ", key);
+            json_array_foreach(value, i, item) printf("%s%lld", i ? " x " : "", (long long)json_integer_value(item));
+            putchar('\n');
+        } else if (json_is_array(value)) {
             json_array_foreach(value, i, item) {
                 char *text = json_is_string(item) ? strdup(json_string_value(item)) : json_dumps(item, JSON_COMPACT);
                 printf("%-14s %s\n", i ? "" : key, text ? text : "");
                 free(text);
             }
-            continue;
+        } else {
+            char *text = json_is_string(value) ? strdup(json_string_value(value))
+                                               : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9));
+            printf("%-14s %s\n", key, text ? text : "");
+            free(text);
         }
-        char *text = json_is_string(value) ? strdup(json_string_value(value)) : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9));
-        printf("%-14s %s\n", key, text ? text : "");
-        free(text);
     }
 }
 
@@ -121,8 +126,9 @@ static sluice_status pool_facts(cli *c, json_t *facts)
     json_t *shards = json_array();
     for (int i = 0; i < pool->shard_count; i++) {
         const shard *h = &pool->shards[i];
-        json_array_append_new(shards, json_pack("{s:o, s:I, s:s, s:b}", "name", any_text(h->name), "rows", (json_int_t)h->rows,
-                                                "type", sluice_type_name(h->type), "scales", h->scale != NULL));
+        json_array_append_new(shards,
+                              json_pack("{s:o, s:I, s:s, s:b}", "name", any_text(h->name), "rows", (json_int_t)h->rows,
+                                        "type", sluice_type_name(h->type), "scales", h->scale != NULL));
     }
     add(facts, "shards", shards);
     if (o.check) st = count_bad(c->s, pool, facts);
@@ -212,7 +218,8 @@ static const char *output_state(sluice *s, const char *path, const json_t *promi
     if (file_read(s, path, INT64_MAX, &text, &bytes)) return "unreadable";
     snprintf(hash, sizeof hash, "%016" PRIx64, hash_bytes(text, (size_t)bytes, 0));
     mem_free(text);
-    return bytes == json_integer_value(json_object_get(promise, "bytes")) && strcmp(hash, want) == 0 ? "whole" : "changed";
+    return bytes == json_integer_value(json_object_get(promise, "bytes")) && strcmp(hash, want) == 0 ? "whole"
+                                                                                                     : "changed";
 }
 
 /* Adds the state of every output; false: one is not whole. */

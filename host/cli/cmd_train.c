@@ -42,7 +42,7 @@ static sluice_status run(cli *c)
                             .class_weights = o.class_weights[0] == 'b' ? "balanced" : NULL, .optimizer = o.optimizer,
                             .epochs = (int)o.epochs, .batch = (int)o.batch, .patience = (int)o.patience,
                             .loss_log = o.loss_log };
-    TRY(check_output(c, o.out));
+    TRY(check_output(c, o.out, false));
     TRY(open_pool(c, &o.pool, &o.in, &pool));
     TRY(open_labels(c, pool, o.labels, &o.in, &labels));
     a.labels = labels;

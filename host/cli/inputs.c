@@ -16,13 +16,19 @@ bool path_exists(const char *path)
     return lstat(path, &facts) == 0;
 }
 
-sluice_status check_output(cli *c, const char *path)
+sluice_status check_output(cli *c, const char *path, bool to_be_folder)
 {
     sluice_status st = SLUICE_OK;
+    struct stat facts;
+    if (stat(path, &facts) == 0 && !!S_ISDIR(facts.st_mode) != to_be_folder)
+        return cli_fail(c, SLUICE_E_WRITE, "cannot write '%s': it is %s", path,
+                        to_be_folder ? "no folder" : "a folder");
     char *copy = strdup(path);
     if (!copy) return cli_fail(c, SLUICE_E_MEMORY, "out of memory");
     const char *folder = dirname(copy);
-    if (access(folder, W_OK | X_OK) != 0)
+    if (stat(folder, &facts) == 0 && !S_ISDIR(facts.st_mode))
+        st = cli_fail(c, SLUICE_E_WRITE, "cannot write '%s': '%s' is no folder", path, folder);
+    else if (access(folder, W_OK | X_OK) != 0)
         st = cli_fail(c, SLUICE_E_WRITE, "cannot write '%s': folder '%s': %s", path, folder, strerror(errno));
     free(copy);
     return st;
@@ -41,7 +47,8 @@ static sluice_status open_one(cli *c, const char *path, const cli_input *in, slu
     return sluice_pool_open(c->s, &a, out_pool);
 }
 
-sluice_status open_pool_or_outputs(cli *c, const cli_list *paths, const cli_input *in, const char *outputs, sluice_pool **out_pool)
+sluice_status open_pool_or_outputs(cli *c, const cli_list *paths, const cli_input *in, const char *outputs,
+                                   sluice_pool **out_pool)
 {
     if (paths->count > 0) return open_pool(c, paths, in, out_pool);
     if (outputs) return open_one(c, outputs, in, out_pool);
@@ -68,7 +75,8 @@ void model_release(cli_model *m)
     sluice_pool_free(m->probs);
 }
 
-sluice_status open_labels(cli *c, const sluice_pool *pool, const char *path, const cli_input *in, sluice_labels **out_labels)
+sluice_status open_labels(cli *c, const sluice_pool *pool, const char *path, const cli_input *in,
+                          sluice_labels **out_labels)
 {
     sluice_status st = check_origin(c, pool, path, in);
     return st ? st : sluice_labels_load(c->s, pool, path, in->classes, out_labels);
@@ -92,12 +100,15 @@ sluice_status check_origin(cli *c, const sluice_pool *pool, const char *path, co
     char here[32];
     sluice_pool_info info;
     json_t *manifest = in->same_ids ? NULL : manifest_of(path);
-    const char *there = json_string_value(json_object_get(json_object_get(json_object_get(manifest, "inputs"), "pool"), "fingerprint"));
+    const char *there =
+        json_string_value(json_object_get(json_object_get(json_object_get(manifest, "inputs"), "pool"), "fingerprint"));
     sluice_pool_get_info(pool, &info);
     snprintf(here, sizeof here, "%016" PRIx64, info.fingerprint);
     if (there && strcmp(there, here) != 0)
-        REFUSE(E_DATA, "'%s' belongs to another pool: its manifest says %s, this pool is %s\nhint: --same-ids says that its "
-             "ids hold here too", path, there, here);
+        REFUSE(E_DATA,
+               "'%s' belongs to another pool: its manifest says %s, this pool is %s\nhint: --same-ids says that its "
+               "ids hold here too",
+               path, there, here);
 out:
     json_decref(manifest);
     return st;

@@ -83,7 +83,8 @@ static void catch_signals(sluice *s)
 static void hold_standard_files(void)
 {
     for (int fd = 0; fd <= 2; fd++)
-        if (fcntl(fd, F_GETFD) == -1 && errno == EBADF && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) < 0) _exit(74);
+        if (fcntl(fd, F_GETFD) == -1 && errno == EBADF && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) < 0)
+            _exit(74);
 }
 
 /* ---- top level ---- */
@@ -146,7 +147,8 @@ static sluice_status run(cli *c)
         return cli_flush(c);
     }
     if (first[0] == '-')
-        return cli_fail(c, SLUICE_E_USAGE, "the command comes first, '%s' is an option\nhint: 'sluice --help' lists the commands", first);
+        return cli_fail(c, SLUICE_E_USAGE,
+                        "the command comes first, '%s' is an option\nhint: 'sluice --help' lists the commands", first);
     c->command = find_command(first);
     return c->command ? run_command(c) : unknown_command(c, first);
 }

@@ -1,7 +1,7 @@
 /* options.c - parses argv by an option table, checks it and prints it as help.
  *
- * --key=value and --key value; a letter as -k 10 or -k10; "--" ends the options; "-" alone is an argument.  Of an option
- * given twice the last counts, except lists, which collect. */
+ * --key=value and --key value; a letter as -k 10 or -k10; "--" ends the options; "-" alone is an argument.  Of an
+ * option given twice the last counts, except lists, which collect. */
 #include "cli.h"
 
 #include <errno.h>
@@ -218,8 +218,8 @@ static sluice_status check_complete(cli *c, const cli_opt *const *opts, int n, c
         if (!opts[j]->required || seen[j]) continue;
         char letter[8] = "";
         if (opts[j]->letter) snprintf(letter, sizeof letter, "-%c, ", opts[j]->letter);
-        return cli_fail(c, SLUICE_E_USAGE, "%s needs %s--%s %s: %s", command->name, letter, opts[j]->name, opts[j]->value,
-                        opts[j]->help);
+        return cli_fail(c, SLUICE_E_USAGE, "%s needs %s--%s %s: %s", command->name, letter, opts[j]->name,
+                        opts[j]->value, opts[j]->help);
     }
     return SLUICE_OK;
 }

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVERY_S = 10, FIRST_S = 2 };     /* a job of less than two seconds shows no line */
+enum { EVERY_S = 10 };
 
 static struct {
     bool terminal, json, colour;
@@ -137,8 +137,8 @@ static void put_json_progress(const sluice_progress *p)
     json_begin("info", "progress");
     json_text("task", p->task);
     json_text("unit", p->unit);
-    fprintf(stderr, ",\"done\":%lld,\"total\":%lld,\"seconds\":%.3f,\"bytes\":%.0f", (long long)p->done, (long long)p->total,
-            p->seconds, p->bytes);
+    fprintf(stderr, ",\"done\":%lld,\"total\":%lld,\"seconds\":%.3f,\"bytes\":%.0f", (long long)p->done,
+            (long long)p->total, p->seconds, p->bytes);
     if (p->done > 0 && p->done < p->total)
         fprintf(stderr, ",\"seconds_left\":%.1f", p->seconds * (double)(p->total - p->done) / (double)p->done);
     json_end();
@@ -155,7 +155,7 @@ void progress_show(void *user, const sluice_progress *p)
         return;
     }
     if (p->seconds < show.told) show.told = 0;          /* another task began */
-    bool due = p->seconds >= (show.told > 0 ? show.told + EVERY_S : EVERY_S) || (end && p->seconds >= FIRST_S);
+    bool due = p->seconds >= show.told + EVERY_S || (end && show.told > 0);     /* a short job shows no line */
     if (!due) return;
     show.told = end ? 0 : p->seconds;
     if (show.json) {
@@ -231,17 +231,4 @@ void log_wrote(const char *path, int64_t rows, const char *noun, int64_t scanned
     fprintf(stderr, "wrote %s: %lld %s", path, (long long)rows, noun);
     if (scanned >= 0) fprintf(stderr, ", %lld scanned", (long long)scanned);
     fprintf(stderr, ", %.2f seconds\n", s);
-}
-
-void log_done(const char *path)
-{
-    if (common.quiet) return;
-    if (show.json) {
-        json_begin("info", "done");
-        json_text("path", path);
-        json_end();
-        return;
-    }
-    progress_clear();
-    fprintf(stderr, "%s is there already, made from the same inputs\n", path);
 }

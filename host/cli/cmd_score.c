@@ -1,0 +1,54 @@
+/* cmd_score.c - sluice score: one or more scores of every row, in one read. */
+#include "cli.h"
+
+static struct {
+    cli_list pool;
+    cli_input in;
+    const char *head, *logits, *probs, *score, *out;
+    int64_t seed;
+    bool force;
+} o = { .score = "margin" };
+
+static const cli_opt opts[] = {
+    { "head", 0, CLI_PATH, "HEAD", &o.head, "the trained head, .safetensors" },
+    { "logits", 0, CLI_PATH, "POOL", &o.logits, "instead of a head: any model's logits [n, c]" },
+    { "probs", 0, CLI_PATH, "POOL", &o.probs, "instead of a head: any model's probabilities [n, c]" },
+    { "score", 0, CLI_WORD, "A,B,...", &o.score, "scores, prediction, confidence, logits; see 'sluice strategies'",
+      .alias = "scores" },
+    { "out", 'o', CLI_PATH, "FILE", &o.out, "the scores [n, columns] f32, .npy", .required = true },
+    { "seed", 0, CLI_INT, "N", &o.seed, "of random and power- scores" },
+    { "pool", 0, CLI_LIST, "POOL", &o.pool, "the same as a plain POOL argument", .alias = "features" },
+    { "ids", 0, CLI_PATH, "FILE", &o.in.ids, "one id a row, .txt .csv .npy" },
+    { "tensor", 0, CLI_WORD, "NAME", &o.in.tensor, "which tensor of a .safetensors" },
+    { "force", 0, CLI_FLAG, NULL, &o.force, "overwrite --out" },
+    { 0 },
+};
+
+static sluice_status run(cli *c)
+{
+    sluice_status st = SLUICE_OK;
+    sluice_pool *pool = NULL;
+    cli_model model = { 0 };
+    sluice_pool_info info;
+    sluice_score_args a = {
+        .size = sizeof a, .scores = o.score, .seed = (uint64_t)o.seed, .out = o.out, .force = o.force
+    };
+    TRY(check_output(c, o.out, false));
+    TRY(open_model(c, o.head, o.logits, o.probs, &model));
+    TRY(open_pool_or_outputs(c, &o.pool, &o.in, o.logits ? o.logits : o.probs, &pool));
+    a.head = model.head, a.logits = model.logits, a.probs = model.probs;
+    TRY(sluice_score(c->s, pool, &a));
+    sluice_pool_get_info(pool, &info);
+    log_wrote(o.out, info.rows, "rows", info.rows);
+out:
+    sluice_pool_free(pool);
+    model_release(&model);
+    return st;
+}
+
+const cli_command cli_score = {
+    "score", "write scores of every row of a pool",
+    "POOL... --head HEAD --score A,B,... --out FILE [options]",
+    "sluice score pool.npy --head head.safetensors --score entropy,margin,prediction --out scores.npy",
+    opts, &o.pool, "POOL", 0, 0, run,
+};

@@ -232,6 +232,7 @@ static sluice_status held_loss(training *r, double *out_loss)
     sluice_status st = SLUICE_OK;
     sluice *s = r->s;
     double sum;
+    TRY(head_prepare(s, r->h));         /* the weights changed since */
     TRY(head_logits(s, r->h, sluice_rows(r->held_x, SLUICE_F32, r->held_rows, r->t->width), r->held_logits));
     TRY(sluice_op_loss(s, &(sluice_op_loss_args){ .logits = sluice_rows(r->held_logits, SLUICE_F32, r->held_rows, r->t->classes),
                                                   .target = r->held_target, .weight = r->class_weight, .out_sum = &sum }));
@@ -284,8 +285,10 @@ static sluice_status calibrate(training *r)
     sluice_status st = SLUICE_OK;
     sluice *s = r->s;
     double loss;
-    TRY(head_prepare(s, r->h));
-    if (r->held_rows == 0) goto out;
+    if (r->held_rows == 0) {
+        st = head_prepare(s, r->h);
+        goto out;
+    }
     TRY(held_loss(r, &loss));
     r->h->temperature = calibrate_temperature(r->held_logits, r->held_target, r->held_rows, r->t->classes);
     r->h->held_count = r->held_rows;
@@ -349,7 +352,6 @@ static sluice_status fit(training *r)
     TRY(network_new(s, r->h, r->batch, &r->n));
     network_init(r->n, r->a->seed);
     TRY(network_pack(s, r->n));
-    TRY(head_prepare(s, r->h));
     if (r->a->loss_log) {
         TRY(outfile_open(s, r->a->loss_log, true, &r->log));
         TRY(outfile_printf(s, r->log, "epoch,train_loss,calibration_loss\n"));

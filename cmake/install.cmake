@@ -11,6 +11,11 @@ install(EXPORT sluice NAMESPACE sluice:: FILE sluice-targets.cmake DESTINATION $
 configure_package_config_file(cmake/sluice-config.cmake.in sluice-config.cmake
                               INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/sluice)
 write_basic_package_version_file(sluice-config-version.cmake COMPATIBILITY SameMinorVersion)
+# The pkg-config file finds its prefix from where it lies, so that an installed tree can be moved.
+string(REGEX REPLACE "[^/]+" ".." SLUICE_UP "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+if(URING_FOUND)
+  set(SLUICE_URING_LIB "-luring ")
+endif()
 configure_file(cmake/sluice.pc.in sluice.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/sluice-config.cmake ${CMAKE_CURRENT_BINARY_DIR}/sluice-config-version.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/sluice)

@@ -21,6 +21,7 @@ typedef struct search {
     double *direction;          /* [size] */
     float *step[HISTORY], *change[HISTORY]; /* [size] differences of x and of the gradient, a ring */
     double curvature[HISTORY];  /* step . change */
+    double weight_scale, intercept_scale;   /* a first guess of the inverse Hessian's diagonal */
     int held, next;             /* pairs in the ring, where the next one goes */
     double *partial;            /* [blocks] */
     double value;
@@ -70,26 +71,52 @@ static double dot_single(const float *a, const float *b, int64_t n)
     return fold_lanes(p);
 }
 
-/* direction = scale * direction + factor * add; the sum is direction . with (0 where with is NULL). */
-typedef struct update { double scale, factor; const float *add, *with; } update;
+/* direction += factor * add; the sum is direction . with. */
+typedef struct update { double factor; const float *add, *with; } update;
 
 static double update_block(const search *q, int64_t from, int64_t n, const void *arg)
 {
     const update *u = arg;
     double *d = q->direction + from;
-    const float *add = u->add ? u->add + from : NULL;
-    if (u->scale != 1)
-        for (int64_t i = 0; i < n; i++) d[i] *= u->scale;
-    if (add)
-        for (int64_t i = 0; i < n; i++) d[i] += u->factor * (double)add[i];
-    return u->with ? dot_mixed(d, u->with + from, n) : 0;
+    const float *add = u->add + from;
+    for (int64_t i = 0; i < n; i++) d[i] += u->factor * (double)add[i];
+    return dot_mixed(d, u->with + from, n);
 }
 
+/* direction = -gradient; the sum is direction . arg. */
 static double start_block(const search *q, int64_t from, int64_t n, const void *arg)
 {
-    const float *with = arg;
     for (int64_t i = from; i < from + n; i++) q->direction[i] = -(double)q->grad[i];
-    return with ? dot_mixed(q->direction + from, with + from, n) : 0;
+    return dot_mixed(q->direction + from, (const float *)arg + from, n);
+}
+
+/* Of a block's n values from `from` on, how many are weights; intercepts stand behind them. */
+static int64_t weights_in(const search *q, int64_t from, int64_t n)
+{
+    int64_t left = q->weights - from;
+    return left < 0 ? 0 : left < n ? left : n;
+}
+
+/* direction *= factor * the guess of the diagonal; the sum is direction . with. */
+typedef struct rescale { double factor; const float *with; } rescale;
+
+static double rescale_block(const search *q, int64_t from, int64_t n, const void *arg)
+{
+    const rescale *u = arg;
+    double *d = q->direction + from, w = u->factor * q->weight_scale, b = u->factor * q->intercept_scale;
+    int64_t weights = weights_in(q, from, n);
+    for (int64_t i = 0; i < weights; i++) d[i] *= w;
+    for (int64_t i = weights; i < n; i++) d[i] *= b;
+    return dot_mixed(d, u->with + from, n);
+}
+
+/* v . v under the guess of the diagonal. */
+static double scaled_square_block(const search *q, int64_t from, int64_t n, const void *arg)
+{
+    const float *v = (const float *)arg + from;
+    int64_t weights = weights_in(q, from, n);
+    return q->weight_scale * dot_single(v, v, weights)
+         + q->intercept_scale * dot_single(v + weights, v + weights, n - weights);
 }
 
 static double move_block(const search *q, int64_t from, int64_t n, const void *arg)
@@ -99,13 +126,11 @@ static double move_block(const search *q, int64_t from, int64_t n, const void *a
     return 0;
 }
 
-/* |W|^2 of the new point; the intercepts behind the weights have no penalty. */
+/* |W|^2 of the new point; the intercepts have no penalty. */
 static double penalty_block(const search *q, int64_t from, int64_t n, const void *arg)
 {
     (void)arg;
-    int64_t left = q->weights - from;
-    left = left < 0 ? 0 : left < n ? left : n;
-    return dot_single(q->x_new + from, q->x_new + from, left);
+    return dot_single(q->x_new + from, q->x_new + from, weights_in(q, from, n));
 }
 
 static double decay_block(const search *q, int64_t from, int64_t n, const void *arg)
@@ -181,36 +206,28 @@ out:
 
 /* ---- search ---- */
 
-/* Sets direction to -H g by the two loops over the pairs; returns its product with the gradient. */
+/* Sets direction to -H g by the two loops over the pairs; returns its product with the gradient.  H starts as the
+ * diagonal guess times the factor that suits the newest pair. */
 static double set_direction(search *q)
 {
     double alpha[HISTORY];
-    int at[HISTORY];
+    int at[HISTORY], last = q->held - 1;
     for (int i = 0; i < q->held; i++) at[i] = (q->next + HISTORY - 1 - i) % HISTORY;   /* newest first */
 
-    double product = over_blocks(q, start_block, q->held ? q->step[at[0]] : NULL);
+    double product = over_blocks(q, start_block, q->held ? q->step[at[0]] : q->grad), factor = 1;
     for (int i = 0; i < q->held; i++) {
         alpha[i] = product / q->curvature[at[i]];
-        const float *with = i + 1 < q->held ? q->step[at[i + 1]] : q->change[at[q->held - 1]];
-        product = over_blocks(q, update_block, &(update){ 1, -alpha[i], q->change[at[i]], with });
+        const float *with = i < last ? q->step[at[i + 1]] : q->change[at[last]];
+        product = over_blocks(q, update_block, &(update){ -alpha[i], q->change[at[i]], with });
     }
-    double scale = 1;
-    if (q->held) {
-        double square = over_blocks(q, square_block, q->change[at[0]]);
-        scale = q->curvature[at[0]] / square;
-        over_blocks(q, update_block, &(update){ scale, 0, NULL, NULL });
-        product *= scale;
-    } else {
-        double square = over_blocks(q, square_block, q->grad);
-        scale = square > 1 ? 1 / sqrt(square) : 1;         /* a first step of length 1 at most */
-        over_blocks(q, update_block, &(update){ scale, 0, NULL, NULL });
-    }
-    for (int i = q->held - 1; i >= 0; i--) {
+    if (q->held) factor = q->curvature[at[0]] / over_blocks(q, scaled_square_block, q->change[at[0]]);
+    product = over_blocks(q, rescale_block, &(rescale){ factor, q->held ? q->change[at[last]] : q->grad });
+    for (int i = last; i >= 0; i--) {
         double beta = product / q->curvature[at[i]];
         const float *with = i > 0 ? q->change[at[i - 1]] : q->grad;
-        product = over_blocks(q, update_block, &(update){ 1, alpha[i] - beta, q->step[at[i]], with });
+        product = over_blocks(q, update_block, &(update){ alpha[i] - beta, q->step[at[i]], with });
     }
-    return q->held ? product : over_blocks(q, update_block, &(update){ 1, 0, NULL, q->grad });
+    return product;
 }
 
 /* Backtracking from a step of 1 by quadratic interpolation (Armijo); the objective is convex, so the curvature of an
@@ -291,6 +308,9 @@ static sluice_status search_new(search *q)
     sluice *s = q->s;
     q->weights = f->c * f->d, q->size = q->weights + f->c;
     q->blocks = (q->size + BLOCK - 1) / BLOCK;
+    /* Rows of RMS 1 and even probabilities: each class curves by m (1/c) (1 - 1/c); the penalty adds 1/C to weights. */
+    double curve = (double)f->m * (double)(f->c - 1) / ((double)f->c * (double)f->c);
+    q->weight_scale = 1 / (1 / f->l2 + curve), q->intercept_scale = 1 / curve;
     TRY_NEW(q->packed, RAW(s, (int64_t)sluice_packed_floats(f->c, f->d), float));
     TRY_NEW(q->logits, RAW(s, f->m * f->c, float));
     TRY_NEW(q->row_grad, RAW(s, f->m * f->c, float));

@@ -275,7 +275,7 @@ static sluice_status minimise(search *q, int *out_iterations)
     sluice *s = q->s;
     const linear_fit *f = q->fit;
     int most = f->max_iterations ? f->max_iterations : 500, flat = 0, i = 0;
-    double small = (f->tolerance > 0 ? f->tolerance : 1e-5) * (double)f->m;
+    double small = (f->tolerance > 0 ? f->tolerance : 1e-6) * (double)f->m;
     memcpy(q->x_new, q->x, (size_t)q->size * sizeof(float));
     TRY(value_at(q, &q->value));
     TRY(gradient_at(q));

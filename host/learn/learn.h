@@ -29,7 +29,7 @@ typedef struct linear_fit {
     int c;
     double l2;                  /* C */
     int max_iterations;         /* 0: 500 */
-    double tolerance;           /* on the largest gradient entry relative to m, 0: 1e-5 */
+    double tolerance;           /* on the largest gradient entry relative to m, 0: 1e-6 */
     float *w, *b;
     int iterations;             /* out */
     double objective;           /* out */

@@ -17,7 +17,7 @@ enum { FOLDS = 5, MANY_ROWS = 20000, FOLD_ITERATIONS = 200 };
 static const double PATH[] = { 1e-4, 1e-3, 1e-2, 1e-1, 1, 10 };
 enum { PATH_LENGTH = sizeof PATH / sizeof *PATH };
 static const double NO_FOLD_C = 1;      /* where no fold can judge: a few labels want a large C */
-static const double FOLD_TOLERANCE = 1e-4;
+static const double FOLD_TOLERANCE = 1e-5;
 static const float NEVER = -1e4f;       /* the intercept of a class without rows: its probability is 0 */
 
 typedef struct fold {

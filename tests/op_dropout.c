@@ -1,26 +1,6 @@
-/* op_dropout.c - masks against a Philox written here from the paper (Salmon et al., SC 2011), and their statistics. */
+/* op_dropout.c - masks against a Philox of the tests' own, and their statistics. */
 #include "harness.h"
-
-static uint64_t mix64(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
-/* Word w of Philox 4x32-10 for (seed, dropout's purpose, id, draw). */
-static uint32_t philox_word(uint64_t seed, uint64_t id, uint32_t draw, int w)
-{
-    uint64_t k = seed ^ mix64(2u << 27);
-    uint32_t key[2] = { (uint32_t)k, (uint32_t)(k >> 32) }, c[4] = { (uint32_t)id, (uint32_t)(id >> 32), draw, 0 };
-    for (int round = 0; round < 10; round++) {
-        uint64_t p = 0xd2511f53ull * c[0], q = 0xcd9e8d57ull * c[2];
-        uint32_t next[4] = { (uint32_t)(q >> 32) ^ c[1] ^ key[0], (uint32_t)q, (uint32_t)(p >> 32) ^ c[3] ^ key[1], (uint32_t)p };
-        memcpy(c, next, sizeof c);
-        key[0] += 0x9e3779b9u, key[1] += 0xbb67ae85u;
-    }
-    return c[w];
-}
+#include "philox_ref.h"
 
 static void one(int64_t n, int64_t d, float rate, uint64_t seed, uint64_t step, size_t off)
 {
@@ -35,8 +15,8 @@ static void one(int64_t n, int64_t d, float rate, uint64_t seed, uint64_t step, 
             memcpy(x.p, from, (size_t)(n * d) * 4);
             CHECK_OK(s, sluice_op_dropout(s, &(sluice_op_dropout_args){ .x = sluice_rows(x.p, SLUICE_F32, n, d), .rate = rate, .seed = seed, .step = step }));
             for (int64_t i = 0; i < n * d; i++) {
-                double u = (philox_word(seed, step << 32 | (uint64_t)(i / d), (uint32_t)(i % d / 4), (int)(i % d % 4)) >> 8) / 16777216.0;
-                CHECK_NEAR((double)((float *)x.p)[i], u >= (double)rate ? (double)(from[i] * scale) : 0, 0, "%s, entry %d", tier_name(t), (int)i);
+                int kept = ref_kept(seed, step, i / d, i % d, rate);
+                CHECK_NEAR((double)((float *)x.p)[i], kept ? (double)(from[i] * scale) : 0, 0, "%s, entry %d", tier_name(t), (int)i);
             }
             CHECK(guarded_ok(&x), "wrote outside");
             sluice_close(s);

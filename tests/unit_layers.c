@@ -1,0 +1,393 @@
+/* unit_layers.c - training of layer lines: gradients against finite differences of a network in double, the same weights on
+ * every tier and thread count, the calibration split, early stopping, and that it learns. */
+#include "harness.h"
+#include "learn.h"
+#include "network.h"
+#include "philox_ref.h"
+
+static char *const names[] = { "a", "b", "c", "d", "e", "f", "g", "h", "i", "j" };
+
+/* ---- a network in double, by definition ---- */
+
+typedef struct drops { uint64_t seed, step; } drops;     /* masks to apply, or NULL */
+
+static void conv_layer(const layer *l, const double *x, double *y)
+{
+    const sluice_conv_shape *q = &l->conv;
+    for (int64_t o = 0; o < q->out_h * q->out_w * q->cout; o++) {
+        int64_t oy = o / q->cout / q->out_w, ox = o / q->cout % q->out_w, co = o % q->cout;
+        y[o] = (double)l->b[co];
+        for (int64_t k = 0; k < q->kernel * q->kernel * q->cin; k++) {
+            int64_t iy = oy * q->stride + k / q->cin / q->kernel - q->pad, ix = ox * q->stride + k / q->cin % q->kernel - q->pad;
+            if (iy >= 0 && iy < q->h && ix >= 0 && ix < q->w)
+                y[o] += (double)l->w[co * q->kernel * q->kernel * q->cin + k] * x[(iy * q->w + ix) * q->cin + k % q->cin];
+        }
+    }
+}
+
+static void pool_layer(const layer *l, const double *x, double *y)
+{
+    int64_t w = l->in_shape[1], c = l->in_shape[2], n = l->pool_size;
+    for (int64_t o = 0; o < l->out_width; o++) {
+        int64_t oy = o / c / l->out_shape[1], ox = o / c % l->out_shape[1];
+        y[o] = -INFINITY;
+        for (int64_t p = 0; p < n * n; p++) {
+            double v = x[((oy * n + p / n) * w + ox * n + p % n) * c + o % c];
+            if (v > y[o]) y[o] = v;
+        }
+    }
+}
+
+static void apply_layer(const layer *l, int i, const double *x, double *y, int64_t row, const drops *d)
+{
+    int64_t pixels = l->in_shape[0] * l->in_shape[1];
+    for (int64_t o = 0; o < l->out_width; o++) {
+        switch (l->kind) {
+        case LAYER_RELU: y[o] = x[o] > 0 ? x[o] : 0; break;
+        case LAYER_DROP:
+            y[o] = !d ? x[o] : ref_kept(d->seed ^ ref_mix64((uint64_t)i + 1), d->step, row, o, l->rate) ? x[o] / (1 - (double)l->rate) : 0;
+            break;
+        case LAYER_GAP:
+            y[o] = 0;
+            for (int64_t p = 0; p < pixels; p++) y[o] += x[p * l->out_width + o] / (double)pixels;
+            break;
+        case LAYER_DENSE:
+            y[o] = (double)l->b[o];
+            for (int64_t k = 0; k < l->in_width; k++) y[o] += (double)l->w[o * l->in_width + k] * x[k];
+            break;
+        default: break;
+        }
+    }
+    if (l->kind == LAYER_CONV) conv_layer(l, x, y);
+    if (l->kind == LAYER_POOL) pool_layer(l, x, y);
+}
+
+/* Logits of one standardised row. */
+static void run_row(const sluice_head *h, const double *row, int64_t index, const drops *d, double *logits)
+{
+    double a[2048], b[2048], *in = a, *out = b;
+    memcpy(in, row, (size_t)h->in_width * sizeof *row);
+    for (int i = 0; i < h->layer_count; i++) {
+        apply_layer(&h->layers[i], i, in, out, index, d);
+        double *swap = in;
+        in = out, out = swap;
+    }
+    memcpy(logits, in, (size_t)h->classes * sizeof *logits);
+}
+
+static double row_loss(const double *z, int c, int target)
+{
+    double most = z[0], sum = 0;
+    for (int j = 1; j < c; j++) most = z[j] > most ? z[j] : most;
+    for (int j = 0; j < c; j++) sum += exp(z[j] - most);
+    return most + log(sum) - z[target];
+}
+
+static double batch_loss(const network *n, int64_t rows, const float *weight, const drops *d)
+{
+    double sum = 0, z[16], x[2048];
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t k = 0; k < n->h->in_width; k++) x[k] = (double)n->x[i * n->h->in_width + k];
+        run_row(n->h, x, i, d, z);
+        sum += (weight ? (double)weight[n->target[i]] : 1) * row_loss(z, n->h->classes, n->target[i]);
+    }
+    return sum;
+}
+
+/* ---- gradients ---- */
+
+/* d loss / d *w from two losses; w is a float, so the step is what it really moves. */
+static double difference(const network *n, int64_t rows, const float *weight, const drops *d, float *w)
+{
+    float at = *w, step = 0x1p-12f;
+    *w = at + step;
+    double high = batch_loss(n, rows, weight, d), moved = (double)*w;
+    *w = at - step;
+    double low = batch_loss(n, rows, weight, d);
+    moved -= (double)*w;
+    *w = at;
+    return (high - low) / moved / (double)rows;
+}
+
+static void gradients(const char *line, int64_t h, int64_t w, int64_t c, int weighted)
+{
+    if (!case_is("gradients of %s on %dx%dx%d weighted=%d", line, (int)h, (int)w, (int)c, weighted)) return;
+    enum { ROWS = 5, CLASSES = 3 };
+    const float weight[CLASSES] = { 0.5f, 2, 1 };
+    for (int t = 0; t < tier_count(); t++) {
+        sluice *s = tier_open(t, 2);
+        sluice_head *head = NULL;
+        network *n = NULL;
+        drops d = { 11, 3 };
+        double loss = 0;
+        CHECK_OK(s, head_new(s, line, (int64_t[]){ h, w, c }, CLASSES, names, &head));
+        CHECK_OK(s, head_tensors(s, head));
+        CHECK_OK(s, network_new(s, head, 8, &n));
+        network_init(n, 5);
+        for (int i = 0; i < head->layer_count; i++)
+            if (n->layers[i].biases) fill_normal(head->layers[i].b, n->layers[i].biases, (uint64_t)i);
+        fill_normal(n->x, ROWS * head->in_width, 6);
+        for (int i = 0; i < ROWS; i++) n->target[i] = i % CLASSES;
+        CHECK_OK(s, network_pack(s, n));
+        CHECK_OK(s, network_gradients(s, n, ROWS, weighted ? weight : NULL, d.seed, d.step, &loss));
+        CHECK_NEAR(loss, batch_loss(n, ROWS, weighted ? weight : NULL, &d), 1e-5, "loss");
+        for (int i = 0; i < head->layer_count; i++) {
+            const net_layer *p = &n->layers[i];
+            int64_t count = p->weights + p->biases, step = count > 60 ? count / 53 : 1;
+            for (int64_t j = 0; j < count; j += step) {
+                float *at = j < p->weights ? &p->l->w[j] : &p->l->b[j - p->weights];
+                double want = difference(n, ROWS, weighted ? weight : NULL, &d, at);
+                CHECK_NEAR((double)p->grad[j], want, 2e-4 + 1e-3 * fabs(want), "%s: layer %d, weight %d of %d", tier_name(t), i, (int)j, (int)count);
+            }
+        }
+        network_free(n);
+        sluice_head_free(head);
+        sluice_close(s);
+    }
+}
+
+/* ---- data ---- */
+
+typedef struct data { float *x; int32_t *target; uint64_t *ids; train_set t; } data;
+
+/* Rows [8, 8, 2] of noise with a bright bar: across, down or along the diagonal. */
+static data bars(int64_t m, int classes, uint64_t seed)
+{
+    data b = { .x = calloc((size_t)m * 128, 4), .target = calloc((size_t)m, 4), .ids = calloc((size_t)m, 8) };
+    rng r = { seed };
+    fill_normal(b.x, m * 128, seed + 1);
+    for (int64_t i = 0; i < m; i++) {
+        int kind = b.target[i] = (int32_t)(i % classes), at = (int)(rng_u64(&r) % 8);
+        b.ids[i] = 1000 + (uint64_t)i * 7;
+        for (int j = 0; j < 8; j++) {
+            int pixel = kind == 0 ? at * 8 + j : kind == 1 ? j * 8 + at : j * 8 + (at + j) % 8;
+            b.x[i * 128 + pixel * 2 + 1] += 4;
+        }
+    }
+    b.t = (train_set){ b.x, b.target, b.ids, m, { 8, 8, 2 }, 128, classes, names, 0 };
+    return b;
+}
+
+static void data_free(data *b) { free(b->x), free(b->target), free(b->ids); }
+
+static double accuracy(sluice *s, const sluice_head *h, const data *b)
+{
+    float *z = calloc((size_t)(b->t.m * h->classes), 4);
+    int64_t right = 0;
+    CHECK_OK(s, head_logits(s, h, sluice_rows(b->x, SLUICE_F32, b->t.m, b->t.width), z));
+    for (int64_t i = 0; i < b->t.m; i++) {
+        int best = 0;
+        for (int j = 1; j < h->classes; j++)
+            if (z[i * h->classes + j] > z[i * h->classes + best]) best = j;
+        right += best == b->target[i];
+    }
+    free(z);
+    return (double)right / (double)b->t.m;
+}
+
+static sluice_train_args args_of(const char *line, int epochs)
+{
+    return (sluice_train_args){ .size = sizeof(sluice_train_args), .layers = line, .epochs = epochs, .seed = 3 };
+}
+
+/* ---- what training promises ---- */
+
+static void learns(const char *line, const char *optimizer, double at_least)
+{
+    if (!case_is("%s learns by %s", line, optimizer ? optimizer : "the default")) return;
+    sluice *s = tier_open(0, 2);
+    data train = bars(400, 3, 1), test = bars(300, 3, 50);
+    sluice_head *h = NULL;
+    sluice_train_args a = args_of(line, 40);
+    a.optimizer = optimizer, a.rate = optimizer ? 0 : 0.005;
+    CHECK_OK(s, train_layers(s, &train.t, &a, &h));
+    if (h) CHECK(accuracy(s, h, &test) >= at_least, "accuracy %g, wanted %g", accuracy(s, h, &test), at_least);
+    sluice_head_free(h);
+    data_free(&train), data_free(&test);
+    sluice_close(s);
+}
+
+static bool same_head(const sluice_head *a, const sluice_head *b)
+{
+    bool same = a->temperature == b->temperature && a->held_count == b->held_count && a->scale == b->scale && !strcmp(a->trained, b->trained);
+    same = same && !memcmp(a->mean, b->mean, (size_t)a->in_width * 4);
+    same = same && !memcmp(a->held_logits, b->held_logits, (size_t)(a->held_count * a->classes) * 4);
+    for (int i = 0; i < a->layer_count; i++) {
+        int64_t rows, cols;
+        layer_weights(&a->layers[i], &rows, &cols);
+        same = same && (!rows || (!memcmp(a->layers[i].w, b->layers[i].w, (size_t)(rows * cols) * 4) && !memcmp(a->layers[i].b, b->layers[i].b, (size_t)rows * 4)));
+    }
+    return same;
+}
+
+static void same_bits(const char *line, const char *optimizer)
+{
+    if (!case_is("%s by %s: the same weights on every tier and thread count", line, optimizer)) return;
+    data train = bars(90, 3, 1);
+    sluice_train_args a = args_of(line, 2);
+    sluice_head *first = NULL, *other = NULL;
+    a.optimizer = optimizer, a.class_weights = "balanced", a.batch = 20;
+    for (int t = 0; t < tier_count(); t++)
+        for (int threads = 1; threads <= 2; threads++) {
+            sluice *s = tier_open(t, threads);
+            other = NULL;
+            CHECK_OK(s, train_layers(s, &train.t, &a, &other));
+            if (!first) first = other;
+            else if (other) CHECK(same_head(first, other), "%s, %d threads", tier_name(t), threads);
+            if (other != first) sluice_head_free(other);
+            sluice_close(s);
+        }
+    sluice *s = tier_open(0, 1);
+    a.seed++;
+    CHECK_OK(s, train_layers(s, &train.t, &a, &other));
+    CHECK(!same_head(first, other), "another seed gives another head");
+    sluice_head_free(first), sluice_head_free(other);
+    sluice_close(s);
+    data_free(&train);
+}
+
+/* The head's own logits: mean and scale, then the layers, dropout off. */
+static void logits_of_head(void)
+{
+    if (!case_is("logits of a trained head against the network in double")) return;
+    sluice *s = tier_open(0, 2);
+    data train = bars(120, 3, 1);
+    sluice_head *h = NULL;
+    sluice_train_args a = args_of("conv3:6,relu,pool2,drop:0.5,conv5:5/2,relu,mlp:7,relu,linear", 3);
+    double sum = 0, square = 0, x[128], z[16];
+    float *got = calloc(120 * 3, 4);
+    CHECK_OK(s, train_layers(s, &train.t, &a, &h));
+    CHECK_OK(s, head_logits(s, h, sluice_rows(train.x, SLUICE_F32, 120, 128), got));
+    for (int k = 1; k < 120 * 128; k += 2) sum += (double)train.x[k];
+    CHECK_NEAR((double)h->mean[1], sum / (120 * 64), 1e-6, "mean of the second channel");
+    CHECK(h->mean[1] == h->mean[127], "one mean for a channel");
+    for (int k = 0; k < 120 * 128; k++) square += pow((double)train.x[k] - (double)h->mean[k % 2], 2);
+    CHECK_NEAR((double)h->scale, sqrt(square / (120 * 128)), 1e-6, "root mean square of what is left");
+    for (int i = 0; i < 120; i++) {
+        for (int k = 0; k < 128; k++) x[k] = ((double)train.x[i * 128 + k] - (double)h->mean[k]) / (double)h->scale;
+        run_row(h, x, i, NULL, z);
+        for (int j = 0; j < 3; j++) CHECK_NEAR((double)got[i * 3 + j], z[j], 2e-5, "row %d, class %d", i, j);
+    }
+    free(got);
+    sluice_head_free(h);
+    data_free(&train);
+    sluice_close(s);
+}
+
+/* ---- split, stopping, log ---- */
+
+static void split_of(int64_t m, int rare, int64_t want)
+{
+    if (!case_is("calibration split of %d rows, %d of class 2: %d rows", (int)m, rare, (int)want)) return;
+    sluice *s = tier_open(0, 1);
+    data train = bars(m, 2, 1);
+    sluice_head *h = NULL;
+    sluice_train_args a = args_of("mlp:4,relu,linear", 1);
+    for (int i = 0; i < rare; i++) train.target[i] = 2;
+    train.t.classes = 3;
+    CHECK_OK(s, train_layers(s, &train.t, &a, &h));
+    CHECK(h->held_count == want, "%d rows", (int)h->held_count);
+    int64_t count[3] = { 0 }, of[3] = { 0 };
+    for (int64_t i = 0; i < m; i++) of[train.target[i]]++;
+    for (int64_t i = 0; i < h->held_count; i++) count[h->held_target[i]]++;
+    for (int j = 0; j < 3 && want; j++) CHECK(count[j] == of[j] / 5, "class %d: %d of %d", j, (int)count[j], (int)of[j]);
+    CHECK(want || h->temperature == 1, "temperature %g", (double)h->temperature);
+    sluice_head_free(h);
+    data_free(&train);
+    sluice_close(s);
+}
+
+/* Reads epoch,train_loss,calibration_loss; returns the number of epochs and the smallest calibration loss. */
+static int read_log(const char *path, double *least)
+{
+    char line[200];
+    int epochs = 0, epoch;
+    double train, held;
+    FILE *f = fopen(path, "r");
+    CHECK(f && fgets(line, sizeof line, f) && !strcmp(line, "epoch,train_loss,calibration_loss\n"), "header of '%s'", path);
+    *least = INFINITY;
+    while (f && fgets(line, sizeof line, f) && sscanf(line, "%d,%lf,%lf", &epoch, &train, &held) == 3) {
+        epochs++;
+        CHECK(epoch == epochs, "epoch %d in line %d", epoch, epochs);
+        if (held < *least) *least = held;
+    }
+    if (f) fclose(f);
+    return epochs;
+}
+
+static void stops_early(void)
+{
+    if (!case_is("labels that mean nothing stop it after the patience; the best epoch's weights stay")) return;
+    sluice *s = tier_open(0, 2);
+    data train = bars(150, 3, 1);
+    sluice_head *h = NULL;
+    sluice_train_args a = args_of("mlp:32,relu,linear", 200);
+    double least, nll = 0, z[3];
+    rng r = { 9 };
+    for (int i = 0; i < 150; i++) train.target[i] = (int32_t)(rng_u64(&r) % 3);
+    a.patience = 3, a.loss_log = test_path("loss.csv");
+    CHECK_OK(s, train_layers(s, &train.t, &a, &h));
+    int epochs = read_log(a.loss_log, &least);
+    CHECK(epochs >= 4 && epochs < 50, "%d epochs", epochs);
+    for (int64_t i = 0; i < h->held_count; i++) {
+        for (int j = 0; j < 3; j++) z[j] = (double)h->held_logits[i * 3 + j];
+        nll += row_loss(z, 3, h->held_target[i]) / (double)h->held_count;
+    }
+    CHECK_NEAR(nll, least, 1e-6, "loss of the held-out logits is the log's smallest");
+    sluice_head_free(h);
+    data_free(&train);
+    sluice_close(s);
+}
+
+static void cancel_now(void *user, const sluice_progress *p)
+{
+    if (!strcmp(p->task, "train") && p->done >= 1) sluice_cancel(*(sluice **)user);
+}
+
+static void refusals(void)
+{
+    if (!case_is("what it refuses")) return;
+    data train = bars(60, 3, 1);
+    sluice *s = NULL;
+    sluice_head *h = NULL;
+    sluice_options o = { .size = sizeof o, .threads = 1, .progress = cancel_now, .user = &s };
+    CHECK(sluice_open(&o, &s) == SLUICE_OK, "open");
+    sluice_train_args a = args_of("mlp:8,relu,linear", 100000);
+    a.patience = 100000;
+    CHECK(train_layers(s, &train.t, &a, &h) == SLUICE_E_CANCELLED && !h, "cancelled: %s", sluice_error(s));
+    sluice_close(s);
+
+    s = tier_open(0, 1);
+    a = args_of("mlp:8,relu,linear", 20);
+    a.optimizer = "lion";
+    CHECK(train_layers(s, &train.t, &a, &h) == SLUICE_E_USAGE && strstr(sluice_error(s), "'lion'"), "%s", sluice_error(s));
+    a.layers = "mlp:8,linear", a.optimizer = "sgd", a.rate = 100;
+    CHECK(train_layers(s, &train.t, &a, &h) == SLUICE_E_DATA && strstr(sluice_error(s), "diverged"), "%s", sluice_error(s));
+    a = args_of("conv3:4,relu,gap,linear", 1), train.t.shape[2] = 3;
+    CHECK(train_layers(s, &train.t, &a, &h) == SLUICE_E_SHAPE, "%s", sluice_error(s));
+    a = args_of("pool9,linear", 1);
+    CHECK(train_layers(s, &train.t, &a, &h) == SLUICE_E_USAGE, "%s", sluice_error(s));
+    CHECK(!h, "a head is written on success only");
+    sluice_close(s);
+    data_free(&train);
+}
+
+int main(int argc, char **argv)
+{
+    test_begin(argc, argv);
+    gradients("linear", 7, 0, 0, 1);
+    gradients("mlp:9,relu,drop:0.4,mlp:5,relu,linear", 6, 0, 0, 0);
+    gradients("conv3:4,relu,pool2,conv3:5,relu,gap,linear", 8, 9, 2, 1);
+    gradients("pool2,conv5:6/2,relu,drop:0.25,mlp:6,linear", 11, 10, 1, 0);
+    gradients("conv1:3,pool3,relu,conv3:17/2,drop:0.5,linear", 9, 7, 3, 1);
+    learns("conv3:8,relu,pool2,conv3:16,relu,gap,linear", NULL, 0.9);
+    learns("conv3:8,relu,pool2,drop:0.2,linear", "sgd", 0.9);
+    learns("mlp:64,relu,linear", "adamw", 0.5);      /* a bar anywhere is hard for it; chance is 0.33 */
+    same_bits("conv3:8,relu,pool2,drop:0.25,conv3:17,relu,gap,linear", "adamw");
+    same_bits("conv5:5/2,relu,mlp:9,relu,linear", "sgd");
+    logits_of_head();
+    split_of(100, 20, 20), split_of(49, 10, 0), split_of(100, 4, 0), split_of(100, 5, 19), split_of(51, 5, 9);
+    stops_early();
+    refusals();
+    return test_end();
+}

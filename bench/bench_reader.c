@@ -9,6 +9,8 @@
  *   memory    the same words from memory, one plain loop over all: the limit of memory and page-cache paths
  *   pread     8 MiB preads in a loop, nothing computed: what `dd` would reach; from a cold file the limit of the cold paths
  *
+ *   gather    one row of eight, drawn at random, by pool_gather; its GB/s are of the rows asked for
+ *
  * Cold: the file's pages are dropped (posix_fadvise) before each round. */
 #include "core.h"
 #include "pool.h"
@@ -39,6 +41,8 @@ typedef struct setup {
     sluice_pool memory, file;
     shard memory_shard, file_shard;
     uint64_t sum;
+    int64_t *rows, row_count;   /* what is gathered */
+    float *gathered;
 } setup;
 
 static void die(const char *what)
@@ -107,12 +111,26 @@ static uint64_t through_reader(setup *u, const sluice_pool *pool, const char *pa
     return sum;
 }
 
+/* f32 to f32 is a copy, so bytes are compared. */
+static uint64_t gather(setup *u)
+{
+    size_t row = (size_t)o.width * 4;
+    if (pool_gather(u->s, &u->file, u->rows, u->row_count, u->gathered)) {
+        fprintf(stderr, "bench_reader: %s\n", sluice_error(u->s));
+        exit(1);
+    }
+    for (int64_t i = 0; i < u->row_count; i += 101)
+        if (memcmp(u->gathered + i * o.width, (uint8_t *)u->words + (size_t)u->rows[i] * row, row)) return 1;
+    return 0;
+}
+
 typedef struct way { const char *name, *path; bool cold; } way;
 
 static uint64_t run(setup *u, const way *w, double *stall)
 {
     if (!strcmp(w->name, "memory")) return plain_memory(u);
     if (!strcmp(w->name, "pread")) return plain_pread(u);
+    if (!strcmp(w->name, "gather")) return gather(u);
     return through_reader(u, w->path ? &u->file : &u->memory, w->path ? w->path : "", stall);
 }
 
@@ -149,6 +167,11 @@ static void make(setup *u, char *path)
     u->file = u->memory;
     u->file.shards = &u->file_shard;
     u->sum = plain_memory(u);
+    u->row_count = rows / 8;
+    u->rows = malloc((size_t)u->row_count * sizeof *u->rows);
+    u->gathered = malloc((size_t)(u->row_count * o.width) * sizeof(float));
+    if (!u->rows || !u->gathered) die("memory");
+    for (int64_t i = 0; i < u->row_count; i++) u->rows[i] = (int64_t)((uint64_t)i * 0x9e3779b97f4a7c15u % (uint64_t)rows);
 }
 
 static int by_value(const void *a, const void *b)
@@ -181,9 +204,10 @@ int main(int argc, char **argv)
     static const way ways[] = {
         { "memory", NULL, false },          { "reader, memory", NULL, false },
         { "reader, page cache", "", false }, { "reader, map", "map", false },
-        { "reader, uring", "uring", false }, { "reader, threads", "pread", false }, { "pread", "", false },
+        { "reader, uring", "uring", false }, { "reader, threads", "pread", false }, { "gather", "", false },
+        { "pread", "", false },
         { "reader, disk", "", true },        { "reader, uring", "uring", true },
-        { "reader, threads", "pread", true }, { "pread", "", true },
+        { "reader, threads", "pread", true }, { "gather", "", true }, { "pread", "", true },
     };
     enum { WAYS = sizeof ways / sizeof *ways };
     static double seconds[WAYS][ROUNDS_MAX];
@@ -212,9 +236,10 @@ int main(int argc, char **argv)
     for (int w = 0; w < WAYS; w++) qsort(seconds[w], (size_t)o.rounds, sizeof(double), by_value);
     for (int w = 0; w < WAYS; w++) {
         double s = seconds[w][o.rounds / 2], limit = seconds[ways[w].cold ? WAYS - 1 : 0][o.rounds / 2];
+        double bytes = (double)u.bytes / (strcmp(ways[w].name, "gather") ? 1 : 8);
         if (s > 0)
             printf("%-22s %-6s %10.4f %10.4f %10.2f %9.0f%% %8.4f\n", ways[w].name, !ways[w].path ? "-" : ways[w].cold ? "cold" : "cached", s,
-                   seconds[w][0], (double)u.bytes / s * 1e-9, 100 * limit / s, stall[w] / o.rounds);
+                   seconds[w][0], bytes / s * 1e-9, 100 * limit / s * bytes / (double)u.bytes, stall[w] / o.rounds);
     }
     if (wrong) fprintf(stderr, "bench_reader: a path gave another sum\n");
     sluice_close(u.s);

@@ -97,6 +97,60 @@ static void large(sluice *s)
     unsetenv("SLUICE_READER");
 }
 
+/* A part of the file is in the page cache, a part is not: both ways of reading meet in one scan. */
+static void partly_cached(sluice *s)
+{
+    static const int64_t counts[] = { 40000 };
+    if (!case_is("a file partly in the page cache")) return;
+    made_pool m = make_pool(FVECS, SLUICE_F32, 512, counts, 1, 6);
+    int fd = open(m.sh[0].path, O_RDONLY);
+    fsync(fd);
+    for (int k = 0; k < 10; k += 2) posix_fadvise(fd, (off_t)k * (8 << 20), 8 << 20, POSIX_FADV_DONTNEED);
+    close(fd);
+    read_all(s, &m, (reader_plan){ .mem_bytes = 8 << 20 }, 1);
+    read_all(s, &m, (reader_plan){ .mem_bytes = 64 << 20 }, 2);
+    free_pool(&m);
+}
+
+/* The files of other tools, through sluice_pool_open(). */
+static void opened(sluice *s)
+{
+    enum { N = 300, D = 24 };
+    static float rows[N * D];
+    fill_eighths(rows, N * D, 9);
+    for (int l = NPY; l <= FVECS; l++)
+        for (int p = 0; p < 4; p++) {
+            if (!case_is("sluice_pool_open of %s, path=%s", layout_name[l], paths[p])) continue;
+            static uint8_t file[128 + N * (4 + D * 4)];
+            char name[64];
+            snprintf(name, sizeof name, "opened.%s", layout_name[l]);
+            const char *path = test_path(name);
+            size_t at = 0;
+            if (l == NPY) {
+                memset(file, ' ', 128);
+                memcpy(file, "\x93NUMPY\1\0\x76\0", 10);
+                memcpy(file + 10, "{'descr': '<f4', 'fortran_order': False, 'shape': (300, 24), }", 62);
+                file[127] = '\n', at = 128;
+            } else if (l == FBIN) {
+                memcpy(file, (uint32_t[]){ N, D }, 8), at = 8;
+            }
+            for (int i = 0; i < N; i++) {
+                if (l == FVECS) memcpy(file + at, (int32_t[]){ D }, 4), at += 4;
+                memcpy(file + at, rows + i * D, D * 4), at += D * 4;
+            }
+            write_file(path, file, at);
+            sluice_pool *pool = NULL;
+            CHECK_OK(s, sluice_pool_open(s, &(sluice_pool_args){ .size = sizeof(sluice_pool_args), .paths = &path, .path_count = 1 }, &pool));
+            if (!pool) continue;
+            setenv("SLUICE_READER", paths[p], 1);
+            made_pool m = { .pool = *pool, .rows = (uint8_t *)rows, .row_bytes = D * 4 };
+            m.sh[0] = pool->shards[0];
+            read_all(s, &m, (reader_plan){ .max_rows = 70 }, 2);
+            sluice_pool_free(pool);
+        }
+    unsetenv("SLUICE_READER");
+}
+
 static void scales(sluice *s)
 {
     static const int64_t counts[] = { 300, 200 };
@@ -175,6 +229,8 @@ int main(int argc, char **argv)
     sluice *s = tier_open(0, 2);
     every_way(s);
     large(s);
+    partly_cached(s);
+    opened(s);
     scales(s);
     refusals(s);
     holding_all(s);

@@ -13,7 +13,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { GUARDS = 256, PROBE_STEP = 512 << 10 };
+enum { GUARDS = 256, PROBE_STEP = 2 << 20 };
 
 /* A mapped range.  Taken by used; the handler looks at begin and end alone. */
 static struct guard { atomic_int used, hit; atomic_uintptr_t begin, end; } guards[GUARDS];

@@ -124,7 +124,7 @@ static const char *dictionary(cursor *c, header *h)
         if (seen == &h->has_descr) {
             space(c);
             if (c->p < c->end && *c->p == '[') {
-                strcpy(h->descr, "[...]");
+                strcpy(h->descr, "[");
                 return NULL;
             } /* refused by its type */
             if (!quoted(c, h->descr, sizeof h->descr)) return "the header's descr is malformed";
@@ -175,10 +175,9 @@ out:
 
 static sluice_status refuse_type(sluice *s, const char *path, const char *descr)
 {
+    if (descr[0] == '[') return sluice_fail(s, SLUICE_E_TYPE, "it holds records of several fields, an array of one type is needed");
     sluice_status st = sluice_fail(s, SLUICE_E_TYPE,
-                                   "element type '%s' is none of <f4 <f2 <f8 |i1 |u1 (features) or integers "
-                                   "(labels, ids)",
-                                   descr);
+                                   "element type '%s' is none of <f4 <f2 <f8 |i1 |u1 (features) or integers (labels, ids)", descr);
     return sluice_hint(s, st, "python -c \"import numpy as n; n.save('new.npy', n.load('%s').astype('<f4'))\"", path);
 }
 

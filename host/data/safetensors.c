@@ -302,8 +302,12 @@ static sluice_status entry_make(sluice *s, const st_tensor *t, size_t *at, json_
     }
     entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", t->dtype, "shape", shape, "data_offsets", (json_int_t)*at,
                       (json_int_t)end);
-    if (!entry || json_object_get(root, t->name) || json_object_set_new(root, t->name, entry))
-        return sluice_fail(s, SLUICE_E_DATA, "tensor name '%s' is not UTF-8 or there twice", t->name);
+    if (json_object_get(root, t->name)) {
+        json_decref(entry);
+        return sluice_fail(s, SLUICE_E_DATA, "tensor name '%s' is there twice", t->name);
+    }
+    if (json_object_set_new(root, t->name, entry)) /* takes entry over also when it fails, and NULL fails */
+        return sluice_fail(s, SLUICE_E_DATA, "tensor name '%s' is not UTF-8", t->name);
     *at = end;
     return SLUICE_OK;
 }

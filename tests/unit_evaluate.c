@@ -33,7 +33,7 @@ static void by_definition(sluice *s)
     if (!case_is("figures")) return;
     float z[N * C];
     int32_t target[N];
-    double nll = 0, bins[15] = {0}, f1 = 0, ece = 0, t = 0.7;
+    double nll = 0, bins[15] = {0}, f1 = 0, ece = 0, t = 0.75;
     int64_t right = 0, confusion[C][C] = {{0}};
     draw(z, target, 3);
     for (int i = 0; i < N; i++) {
@@ -50,7 +50,8 @@ static void by_definition(sluice *s)
         int64_t n = 0, predicted = 0;
         for (int k = 0; k < C; k++) n += confusion[j][k], predicted += confusion[k][j];
         f1 += 2 * (double)confusion[j][j] / (double)(n + predicted) / C;
-        CHECK(r.per_class[j].n == n && r.per_class[j].predicted == predicted && r.per_class[j].correct == confusion[j][j],
+        CHECK(r.per_class[j].n == n && r.per_class[j].predicted == predicted &&
+                  r.per_class[j].correct == confusion[j][j],
               "class %d: %lld %lld %lld", j, (long long)r.per_class[j].n, (long long)r.per_class[j].predicted,
               (long long)r.per_class[j].correct);
     }
@@ -77,7 +78,8 @@ static void wilson(sluice *s)
     sluice_eval_result_release(&r);
     memset(target, 0, sizeof target);
     CHECK_OK(s, evaluate_logits(s, z, target, 10, 2, 1, &r));
-    CHECK(r.accuracy_high == 1 && fabs(r.accuracy_low - 0.7224672) < 1e-6, "all right: %.9g to %g", r.accuracy_low, r.accuracy_high);
+    CHECK(r.accuracy_high == 1 && fabs(r.accuracy_low - 0.7224672) < 1e-6, "all right: %.9g to %g", r.accuracy_low,
+          r.accuracy_high);
     sluice_eval_result_release(&r);
     CHECK_OK(s, evaluate_logits(s, z, target, 0, 2, 1, &r));
     CHECK(r.n == 0 && r.accuracy == 0 && r.accuracy_low == 0 && r.accuracy_high == 1 && r.nll == 0, "no rows");
@@ -107,7 +109,7 @@ static void by_name(sluice *s)
     if (!case_is("classes are matched by name")) return;
     char *const head_names[] = { "cat", "ant" };
     float x[6] = { 1, -1, 3, -4, 2, 9 };
-    int32_t target[6] = { 2, 0, 2, 2, 1, 2 };                           /* cat ant cat cat bee cat: the fourth is wrong */
+    int32_t target[6] = { 2, 0, 2, 2, 1, 2 }; /* cat ant cat cat bee cat: the fourth is wrong */
     char *label_names[] = { "ant", "bee", "cat" };
     sluice_pool *pool = NULL;
     sluice_labels *labels = NULL;
@@ -126,7 +128,8 @@ static void by_name(sluice *s)
     CHECK_OK(s, head_prepare(s, h));
     CHECK_OK(s, sluice_eval(s, pool, h, labels, &r));
     CHECK(r.n == 6 && r.correct == 4 && r.classes == 2, "%lld of %lld", (long long)r.correct, (long long)r.n);
-    CHECK(r.per_class[0].n == 4 && r.per_class[0].correct == 3 && r.per_class[1].n == 1 && r.per_class[1].correct == 1, "per class");
+    CHECK(r.per_class[0].n == 4 && r.per_class[0].correct == 3 && r.per_class[1].n == 1 && r.per_class[1].correct == 1,
+          "per class");
     CHECK(r.train_overlap == 1, "%lld rows trained on: the pool is another", (long long)r.train_overlap);
     sluice_eval_result_release(&r);
     h->pool_fingerprint = pool->fingerprint;

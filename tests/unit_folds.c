@@ -18,7 +18,8 @@ int main(int argc, char **argv)
             CHECK(fold[i] >= 0 && fold[i] < FOLDS, "row %d in fold %d", i, fold[i]);
             count[fold[i]]++;
         }
-        for (int f = 0; f < FOLDS; f++) CHECK(llabs(count[f] - M / FOLDS) < 300, "fold %d has %lld rows", f, (long long)count[f]);
+        for (int f = 0; f < FOLDS; f++)
+            CHECK(llabs(count[f] - M / FOLDS) < 300, "fold %d has %lld rows", f, (long long)count[f]);
     }
     if (case_is("neighbours do not matter")) {
         fold_assign(1, turned, M, FOLDS, other);

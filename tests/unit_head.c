@@ -25,7 +25,8 @@ static void good_lines(sluice *s)
         if (!h) continue;
         CHECK(h->layer_count == cases[i].layers, "%d layers", h->layer_count);
         CHECK(head_feature_width(h) == cases[i].features, "%lld features", (long long)head_feature_width(h));
-        CHECK(h->layers[h->layer_count - 1].out_width == 3, "%lld outputs", (long long)h->layers[h->layer_count - 1].out_width);
+        CHECK(h->layers[h->layer_count - 1].out_width == 3, "%lld outputs",
+              (long long)h->layers[h->layer_count - 1].out_width);
         CHECK(head_is_linear(h) == (cases[i].layers == 1), "is linear");
         CHECK(strcmp(sluice_head_class_name(h, 1), "bee") == 0 && !sluice_head_class_name(h, 3), "names");
         CHECK(strcmp(sluice_head_layers(h), cases[i].line) == 0, "%s", sluice_head_layers(h));
@@ -67,7 +68,8 @@ static void bad_lines(sluice *s)
         char line[64 * 5 + 8] = "";
         for (int i = 0; i < 64; i++) strcat(line, "relu,");
         sluice_head *h = NULL;
-        CHECK(head_new(s, strcat(line, "linear"), (int64_t[3]){ 7 }, 3, three, &h) == SLUICE_E_USAGE, "%s", sluice_error(s));
+        CHECK(head_new(s, strcat(line, "linear"), (int64_t[3]){ 7 }, 3, three, &h) == SLUICE_E_USAGE, "%s",
+              sluice_error(s));
     }
     if (case_is("no class, too many classes")) {
         sluice_head *h = NULL;
@@ -197,12 +199,15 @@ static void check_rows(sluice *s, int i, const float *x, const float *z, const f
         bool bad = r == BAD_ROW || r == BAD_ROW_2;
         head_by_definition(h, x + r * h->in_width, want);
         for (int j = 0; j < 3; j++) top = fmax(top, fabs(want[j]));
-        for (int j = 0; j < 3 && !bad; j++) CHECK_NEAR((double)z[3 * r + j], want[j], 1e-4 * (top + 1), "row %d class %d", r, j);
+        for (int j = 0; j < 3 && !bad; j++)
+            CHECK_NEAR((double)z[3 * r + j], want[j], 1e-4 * (top + 1), "row %d class %d", r, j);
         for (int j = 0; j < 3 && bad; j++) CHECK(ex_bits(z[3 * r + j]) == 0x7fc00000, "row %d class %d", r, j);
         for (int f = 0; f < 6; f++) {
             double zd[3] = { (double)z[3 * r], (double)z[3 * r + 1], (double)z[3 * r + 2] };
             if (bad) CHECK(ex_bits(score[f * ROWS + r]) == 0x7fc00000, "row %d %s", r, score_names[f]);
-            else CHECK_NEAR((double)score[f * ROWS + r], ref_score(score_names[f], zd, 3, 2.5), 1e-5, "row %d %s", r, score_names[f]);
+            else
+                CHECK_NEAR((double)score[f * ROWS + r], ref_score(score_names[f], zd, 3, 2.5), 1e-5, "row %d %s", r,
+                           score_names[f]);
         }
     }
     sluice_head_free(h);
@@ -361,7 +366,8 @@ static void write_edited(sluice *s, const char *from, const char *to, const char
 /* Replacements that keep the file whole as a .safetensors but lie about the head. */
 static void hostile(sluice *s)
 {
-    static const struct { const char *from, *to; sluice_status want; const char *says; } cases[] = {
+    static const struct { const char *from, *to; sluice_status want; const char *says;
+    } cases[] = {
         { "\"sluice-head\"", "\"pt\"", SLUICE_E_FORMAT, "not a head" },
         { "\"version\":\"1\"", "\"version\":\"2\"", SLUICE_E_FORMAT, "version" },
         { "\"version\":\"1\"", "\"other\":\"1\"", SLUICE_E_FORMAT, "no 'version'" },
@@ -376,7 +382,8 @@ static void hostile(sluice *s)
         { "\"[7]\"", "\"seven\"", SLUICE_E_FORMAT, "'shape'" },
         { "\"[7]\"", "\"[9223372036854775807,3,3]\"", SLUICE_E_SHAPE, "shape" },
         { "[\\\"ant\\\",\\\"bee\\\",\\\"cat\\\"]", "[\\\"ant\\\",\\\"bee\\\"]", SLUICE_E_SHAPE, "layer.0.weight" },
-        { "[\\\"ant\\\",\\\"bee\\\",\\\"cat\\\"]", "[\\\"ant\\\",\\\"bee\\\",\\\"ant\\\"]", SLUICE_E_FORMAT, "two classes" },
+        { "[\\\"ant\\\",\\\"bee\\\",\\\"cat\\\"]", "[\\\"ant\\\",\\\"bee\\\",\\\"ant\\\"]", SLUICE_E_FORMAT,
+          "two classes" },
         { "[\\\"ant\\\",\\\"bee\\\",\\\"cat\\\"]", "[\\\"ant\\\",\\\"bee\\\",3]", SLUICE_E_FORMAT, "class 2" },
         { "[\\\"ant\\\",\\\"bee\\\",\\\"cat\\\"]", "[]", SLUICE_E_FORMAT, "classes" },
         { "\"temperature\":\"2.5\"", "\"temperature\":\"0\"", SLUICE_E_FORMAT, "'temperature'" },
@@ -385,7 +392,7 @@ static void hostile(sluice *s)
         { "\"scale\":\"1.70000005\"", "\"scale\":\"-1\"", SLUICE_E_FORMAT, "'scale'" },
         { "\"fedcba9876543210\"", "\"fedcba987654321\"", SLUICE_E_FORMAT, "pool_fingerprint" },
         { "\"{\\\"method\\\":\\\"test\\\"}\"", "\"[\"", SLUICE_E_FORMAT, "'trained'" },
-        { "\"mean\"", "\"meen\"", SLUICE_OK, "" },                       /* unknown tensors do no harm */
+        { "\"mean\"", "\"meen\"", SLUICE_OK, "" }, /* unknown tensors do no harm */
         { "\"layer.0.bias\"", "\"layer.0.bios\"", SLUICE_E_FORMAT, "'layer.0.bias' is missing" },
         { "\"train.ids\"", "\"train.idz\"", SLUICE_E_FORMAT, "train.row_hash" },
         { "\"held.target\"", "\"held.targot\"", SLUICE_E_FORMAT, "held.logits" },
@@ -397,7 +404,8 @@ static void hostile(sluice *s)
         write_edited(s, cases[i].from, cases[i].to, test_path("bad.safetensors"));
         sluice_status st = sluice_head_load(s, test_path("bad.safetensors"), &h);
         CHECK(st == cases[i].want, "status %d: %s", st, sluice_error(s));
-        CHECK(strstr(sluice_error(s), cases[i].says) && (!st || strstr(sluice_error(s), "bad.safetensors")), "%s", sluice_error(s));
+        CHECK(strstr(sluice_error(s), cases[i].says) && (!st || strstr(sluice_error(s), "bad.safetensors")), "%s",
+              sluice_error(s));
         sluice_head_free(h);
     }
 }
@@ -443,13 +451,14 @@ static void write_tensors(const char *path, const char *header, const void *data
     write_file(path, buffer, 8 + n + bytes);
 }
 
-static void check_import(sluice *s, const char *path, const char *bias, const char *prefix, const float *w, const float *b)
+static void check_import(sluice *s, const char *path, const char *bias, const char *prefix, const float *w,
+                         const float *b)
 {
     sluice_head *h = NULL;
     CHECK_OK(s, head_import(s, path, bias, prefix, NULL, 0, &h));
     if (!h) return;
-    CHECK(h->classes == 2 && h->in_width == 3 && h->scale == 1 && h->temperature == 1 && !h->mean, "%d x %lld", h->classes,
-          (long long)h->in_width);
+    CHECK(h->classes == 2 && h->in_width == 3 && h->scale == 1 && h->temperature == 1 && !h->mean, "%d x %lld",
+          h->classes, (long long)h->in_width);
     CHECK_SAME(h->layers[0].w, w, 24, "weight");
     CHECK_SAME(h->layers[0].b, b, 8, "bias");
     CHECK(strcmp(h->names[1], "1") == 0, "%s", h->names[1]);
@@ -471,7 +480,8 @@ static void imports(sluice *s)
         check_import(s, path, NULL, NULL, v, v + 6);
     }
     if (case_is("a prefix, bf16, no bias")) {
-        write_tensors(path, "{\"net.1.weight\":{\"dtype\":\"BF16\",\"shape\":[2,3],\"data_offsets\":[0,12]}}", bf16, 12);
+        write_tensors(path, "{\"net.1.weight\":{\"dtype\":\"BF16\",\"shape\":[2,3],\"data_offsets\":[0,12]}}", bf16,
+                      12);
         check_import(s, path, NULL, "net.1", v, zero);
         sluice_head *h = NULL;
         CHECK(head_import(s, path, NULL, NULL, NULL, 0, &h) == SLUICE_E_FORMAT, "no known prefix");
@@ -494,7 +504,8 @@ static void imports(sluice *s)
         write_tensors(path, "{\"fc.weight\":{\"dtype\":\"I32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}", v, 24);
         CHECK(head_import(s, path, NULL, NULL, NULL, 0, &h) == SLUICE_E_TYPE, "%s", sluice_error(s));
         static const float nan_weight[4] = { 1, NAN, 2, 3 };
-        write_tensors(path, "{\"fc.weight\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]}}", nan_weight, 16);
+        write_tensors(path, "{\"fc.weight\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]}}", nan_weight,
+                      16);
         CHECK(head_import(s, path, NULL, NULL, NULL, 0, &h) == SLUICE_E_DATA, "%s", sluice_error(s));
     }
 }

@@ -22,7 +22,15 @@ static void against_newton(sluice *s, double l2, const float *class_weight)
     float x[M * D], w[WEIGHTS] = {0}, b[C] = {0};
     int32_t target[M];
     make_rows(x, target, M, D, C, 5);
-    linear_fit fit = { .x = x, .target = target, .class_weight = class_weight, .m = M, .d = D, .c = C, .l2 = l2, .w = w, .b = b,
+    linear_fit fit = { .x = x,
+                       .target = target,
+                       .class_weight = class_weight,
+                       .m = M,
+                       .d = D,
+                       .c = C,
+                       .l2 = l2,
+                       .w = w,
+                       .b = b,
                        .tolerance = 1e-7 };
     CHECK_OK(s, lbfgs_fit(s, &fit));
 
@@ -51,12 +59,16 @@ static void newton_cases(sluice *s)
 /* Weights (c d values, so 1 to 36 blocks of the vector) of a short fit. */
 static uint64_t solution(sluice *s, int64_t m, int64_t d, int c)
 {
-    float *x = calloc((size_t)(m * d), sizeof *x), *w = calloc((size_t)(c * d), sizeof *w), *b = calloc((size_t)c, sizeof *b);
+    float *x = calloc((size_t)(m * d), sizeof *x), *w = calloc((size_t)(c * d), sizeof *w),
+          *b = calloc((size_t)c, sizeof *b);
     int32_t *target = calloc((size_t)m, sizeof *target);
     make_rows(x, target, m, d, c, 7);
-    linear_fit fit = { .x = x, .target = target, .m = m, .d = d, .c = c, .l2 = 1, .w = w, .b = b, .max_iterations = 15 };
+    linear_fit fit = {
+        .x = x, .target = target, .m = m, .d = d, .c = c, .l2 = 1, .w = w, .b = b, .max_iterations = 15
+    };
     CHECK_OK(s, lbfgs_fit(s, &fit));
-    uint64_t h = hash_bytes(w, (size_t)(c * d) * sizeof *w, hash_bytes(b, (size_t)c * sizeof *b, (uint64_t)fit.iterations));
+    uint64_t h = hash_bytes(w, (size_t)(c * d) * sizeof *w,
+                            hash_bytes(b, (size_t)c * sizeof *b, (uint64_t)fit.iterations));
     CHECK(fit.iterations > 2, "%d iterations", fit.iterations);
     free(x), free(w), free(b), free(target);
     return h;
@@ -71,8 +83,8 @@ static void same_bits(int64_t m, int64_t d, int c)
             sluice *s = tier_open(t, threads);
             uint64_t got = solution(s, m, d, c);
             if (t == 0 && threads == 1) want = got;
-            CHECK(got == want, "%s with %d threads: %016llx, not %016llx", tier_name(t), threads, (unsigned long long)got,
-                  (unsigned long long)want);
+            CHECK(got == want, "%s with %d threads: %016llx, not %016llx", tier_name(t), threads,
+                  (unsigned long long)got, (unsigned long long)want);
             sluice_close(s);
         }
 }

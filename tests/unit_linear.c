@@ -16,7 +16,12 @@ typedef struct rows { float *x; int32_t *target; uint64_t *ids; int64_t m, d; in
 /* Overlapping clouds far from the origin and not of unit size. */
 static rows make_rows(int64_t m, int64_t d, int c, uint64_t seed)
 {
-    rows r = { calloc((size_t)(m * d), sizeof(float)), calloc((size_t)m, sizeof(int32_t)), calloc((size_t)m, sizeof(uint64_t)), m, d, c };
+    rows r = { calloc((size_t)(m * d), sizeof(float)),
+               calloc((size_t)m, sizeof(int32_t)),
+               calloc((size_t)m, sizeof(uint64_t)),
+               m,
+               d,
+               c };
     rng g = { seed };
     fill_normal(r.x, m * d, seed + 1);
     for (int64_t i = 0; i < m; i++) {
@@ -123,8 +128,10 @@ static void choice_of_c(sluice *s)
 
         ref_problem all = { x, r.target, NULL, M, D, C, h->l2 };
         ref_fit(&all, theta);
-        for (int k = 0; k < C * D; k++) CHECK_NEAR((double)h->layers[0].w[k], theta[k], 5e-3, "weight %d of the final fit", k);
-        CHECK(h->held_count == M && h->train_count == M && h->pool_fingerprint == 77, "%lld held out", (long long)h->held_count);
+        for (int k = 0; k < C * D; k++)
+            CHECK_NEAR((double)h->layers[0].w[k], theta[k], 5e-3, "weight %d of the final fit", k);
+        CHECK(h->held_count == M && h->train_count == M && h->pool_fingerprint == 77, "%lld held out",
+              (long long)h->held_count);
         CHECK(h->temperature > 0.5f && h->temperature < 2, "T = %g", (double)h->temperature);
         sluice_head_free(h), free_rows(&r);
     }
@@ -237,7 +244,8 @@ static void refusals(sluice *s)
     }
     if (case_is("a class out of range")) {
         r.target[7] = 3;
-        CHECK(train_head(s, &t, &plain, &h) == SLUICE_E_DATA && strstr(sluice_error(s), "class 3 of 3"), "%s", sluice_error(s));
+        CHECK(train_head(s, &t, &plain, &h) == SLUICE_E_DATA && strstr(sluice_error(s), "class 3 of 3"), "%s",
+              sluice_error(s));
     }
     if (case_is("one class")) {
         for (int i = 0; i < 20; i++) r.target[i] = 1;

@@ -78,7 +78,7 @@ static void put_table(const sluice_eval_result *r, const sluice_head *head)
         if (k->n) printf(" %8.4f\n", (double)k->correct / (double)k->n);
         else printf(" %8s\n", "-");
     }
-    for (int i = 0; o.confusion && i < r->classes; i++) {
+    for (int i = 0; o.confusion && r->confusion && i < r->classes; i++) {
         printf("%s%-20s", i ? "" : "\nconfusion, a row for each true class\n", sluice_head_class_name(head, i));
         for (int j = 0; j < r->classes; j++)
             printf(" %6lld", (long long)r->confusion[(size_t)i * (size_t)r->classes + (size_t)j]);

@@ -129,8 +129,8 @@ void sluice_eval_result_release(sluice_eval_result *r)
     r->per_class = NULL, r->confusion = NULL;
 }
 
-sluice_status evaluate_logits(sluice *s, const float *logits, const int32_t *target, int64_t n, int c, float temperature,
-                              sluice_eval_result *out_r)
+sluice_status evaluate_logits(sluice *s, const float *logits, const int32_t *target, int64_t n, int c,
+                              float temperature, sluice_eval_result *out_r)
 {
     sluice_status st = SLUICE_OK;
     sluice_eval_result r = {0};
@@ -290,7 +290,8 @@ static sluice_status evaluate_pool(sluice *s, evaluation *e, sluice_eval_result 
     *out_r = r, r = (sluice_eval_result){0};
 out:
     sluice_eval_result_release(&r);
-    mem_free(e->y.unknown), mem_free(e->map), mem_free(e->hashes), mem_free(e->ids), mem_free(e->x), mem_free(e->logits);
+    mem_free(e->y.unknown), mem_free(e->map), mem_free(e->hashes), mem_free(e->ids);
+    mem_free(e->x), mem_free(e->logits);
     return st;
 }
 

@@ -19,7 +19,8 @@ out:
     return st;
 }
 
-sluice_status head_new(sluice *s, const char *line, const int64_t in_shape[3], int classes, char *const *names, sluice_head **out_head)
+sluice_status head_new(sluice *s, const char *line, const int64_t in_shape[3], int classes, char *const *names,
+                       sluice_head **out_head)
 {
     sluice_status st = SLUICE_OK;
     sluice_head *h = NULL;
@@ -56,11 +57,13 @@ out:
 void sluice_head_free(sluice_head *h)
 {
     if (!h) return;
-    for (int i = 0; i < h->layer_count; i++) mem_free(h->layers[i].w), mem_free(h->layers[i].b), mem_free(h->layers[i].packed);
+    for (int i = 0; i < h->layer_count; i++)
+        mem_free(h->layers[i].w), mem_free(h->layers[i].b), mem_free(h->layers[i].packed);
     for (int j = 0; h->names && j < h->classes; j++) mem_free(h->names[j]);
     mem_free(h->line), mem_free(h->layers), mem_free(h->names), mem_free(h->mean);
     mem_free(h->scan_packed), mem_free(h->scan_bias);
-    mem_free(h->train_ids), mem_free(h->train_row_hash), mem_free(h->held_logits), mem_free(h->held_target), mem_free(h->trained);
+    mem_free(h->train_ids), mem_free(h->train_row_hash), mem_free(h->held_logits), mem_free(h->held_target);
+    mem_free(h->trained);
     mem_free(h);
 }
 
@@ -181,15 +184,16 @@ static sluice_status run_layer(sluice *s, const layer *l, bool relu, const float
     sluice_view x = sluice_rows(in, SLUICE_F32, n, l->in_width), y = sluice_rows(out, SLUICE_F32, n, l->out_width);
     switch (l->kind) {
     case LAYER_CONV:
-        return sluice_op_conv(s, &(sluice_op_conv_args){ .shape = l->conv, .x = x, .packed = l->packed, .bias = l->b, .relu = relu, .out = y });
+        return sluice_op_conv(s, &(sluice_op_conv_args){ .shape = l->conv, .x = x, .packed = l->packed, .bias = l->b,
+                                                         .relu = relu, .out = y });
     case LAYER_DENSE:
-        return sluice_op_forward(s, &(sluice_op_forward_args){ .x = x, .packed = l->packed, .bias = l->b, .c = l->out_width, .relu = relu,
-                                                               .out = y });
+        return sluice_op_forward(s, &(sluice_op_forward_args){ .x = x, .packed = l->packed, .bias = l->b,
+                                                               .c = l->out_width, .relu = relu, .out = y });
     case LAYER_POOL:
     case LAYER_GAP:
         return sluice_op_downsample(s, &(sluice_op_downsample_args){
-            .kind = l->kind == LAYER_POOL ? SLUICE_POOL_MAX : SLUICE_POOL_GLOBAL, .h = l->in_shape[0], .w = l->in_shape[1],
-            .c = l->in_shape[2], .size = l->pool_size, .x = x, .out = y });
+            .kind = l->kind == LAYER_POOL ? SLUICE_POOL_MAX : SLUICE_POOL_GLOBAL, .h = l->in_shape[0],
+            .w = l->in_shape[1], .c = l->in_shape[2], .size = l->pool_size, .x = x, .out = y });
     case LAYER_RELU:
     case LAYER_DROP:
         break;
@@ -198,13 +202,14 @@ static sluice_status run_layer(sluice *s, const layer *l, bool relu, const float
 }
 
 /* All layers but the last on a piece; *out_features is one of the buffers.  A relu joins the product before it. */
-static sluice_status run_layers(sluice *s, const sluice_head *h, sluice_view x, piece_buffers *p, const float **out_features)
+static sluice_status run_layers(sluice *s, const sluice_head *h, sluice_view x, piece_buffers *p,
+                                const float **out_features)
 {
     sluice_status st = SLUICE_OK;
     float *in = p->a, *out = p->b;
     TRY(sluice_op_finite(s, &(sluice_op_finite_args){ .x = x, .bad = p->bad }));
-    TRY(sluice_op_convert(s, &(sluice_op_convert_args){ .x = x, .out = sluice_rows(in, SLUICE_F32, x.rows, h->in_width), .mean = h->mean,
-                                                        .divisor = h->scale }));
+    sluice_view centred = sluice_rows(in, SLUICE_F32, x.rows, h->in_width);
+    TRY(sluice_op_convert(s, &(sluice_op_convert_args){ .x = x, .out = centred, .mean = h->mean, .divisor = h->scale }));
     for (int i = 0; i < h->layer_count - 1; i++) {
         const layer *l = &h->layers[i];
         bool product = l->kind == LAYER_CONV || l->kind == LAYER_DENSE, relu = product && l[1].kind == LAYER_RELU;
@@ -241,7 +246,8 @@ static void quarantine_logits(float *logits, int64_t n, int64_t c, const uint8_t
 
 static void quarantine_scores(const sluice_scores *o, int64_t n, const uint8_t *bad)
 {
-    float *const column[] = { o->least_confidence, o->margin, o->ratio, o->entropy, o->energy, o->confidence, o->prediction };
+    float *const column[] = { o->least_confidence, o->margin, o->ratio, o->entropy, o->energy, o->confidence,
+                              o->prediction };
     for (size_t f = 0; f < sizeof column / sizeof *column; f++)
         for (int64_t i = 0; column[f] && i < n; i++)
             if (bad[i]) column[f][i] = ex_nan();
@@ -250,7 +256,8 @@ static void quarantine_scores(const sluice_scores *o, int64_t n, const uint8_t *
 static sluice_scores scores_from(const sluice_scores *o, int64_t row)
 {
     sluice_scores r = *o;
-    float **const column[] = { &r.least_confidence, &r.margin, &r.ratio, &r.entropy, &r.energy, &r.confidence, &r.prediction };
+    float **const column[] = { &r.least_confidence, &r.margin, &r.ratio, &r.entropy, &r.energy, &r.confidence,
+                               &r.prediction };
     for (size_t f = 0; f < sizeof column / sizeof *column; f++)
         if (*column[f]) *column[f] += row;
     return r;
@@ -259,7 +266,8 @@ static sluice_scores scores_from(const sluice_scores *o, int64_t row)
 static sluice_status check_width(sluice *s, const sluice_head *h, sluice_view x)
 {
     if (x.cols == h->in_width) return SLUICE_OK;
-    return sluice_fail(s, SLUICE_E_SHAPE, "the head takes rows of %lld values, these have %lld", (long long)h->in_width, (long long)x.cols);
+    return sluice_fail(s, SLUICE_E_SHAPE, "the head takes rows of %lld values, these have %lld", (long long)h->in_width,
+                       (long long)x.cols);
 }
 
 sluice_status head_features(sluice *s, const sluice_head *h, sluice_view x, float *features)
@@ -286,7 +294,8 @@ out:
 /* The last layer on features (or a linear head on raw rows). */
 static sluice_status last_layer(sluice *s, const sluice_head *h, sluice_view x, float *out)
 {
-    return sluice_op_forward(s, &(sluice_op_forward_args){ .x = x, .packed = h->scan_packed, .bias = h->scan_bias, .c = h->classes,
+    return sluice_op_forward(s, &(sluice_op_forward_args){ .x = x, .packed = h->scan_packed, .bias = h->scan_bias,
+                                                           .c = h->classes,
                                                            .out = sluice_rows(out, SLUICE_F32, x.rows, h->classes) });
 }
 
@@ -316,8 +325,8 @@ out:
 
 static sluice_status scan_rows(sluice *s, const sluice_head *h, sluice_view x, const sluice_scores *out, float *logits)
 {
-    sluice_op_scan_args a = { .x = x, .packed = h->scan_packed, .bias = h->scan_bias, .c = h->classes, .temperature = h->temperature,
-                              .out = *out };
+    sluice_op_scan_args a = { .x = x, .packed = h->scan_packed, .bias = h->scan_bias, .c = h->classes,
+                              .temperature = h->temperature, .out = *out };
     if (logits) a.logits = sluice_rows(logits, SLUICE_F32, x.rows, h->classes);
     return sluice_op_scan(s, &a);
 }

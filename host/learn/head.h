@@ -60,9 +60,11 @@ struct sluice_head {
 
 /* Parses and checks a layer line against an input shape; fills layers (no tensors) and widths.  classes = out of linear. */
 enum { HEAD_MAX_CLASSES = 1 << 20 };
-sluice_status head_new(sluice *s, const char *line, const int64_t in_shape[3], int classes, char *const *names, sluice_head **out_head);
+sluice_status head_new(sluice *s, const char *line, const int64_t in_shape[3], int classes, char *const *names,
+                       sluice_head **out_head);
 /* The layers of a line (head_new calls it).  E_USAGE: the line, E_SHAPE: it does not fit the shape. */
-sluice_status layer_line_parse(sluice *s, const char *line, const int64_t in_shape[3], int classes, layer **out_layers, int *out_count);
+sluice_status layer_line_parse(sluice *s, const char *line, const int64_t in_shape[3], int classes, layer **out_layers,
+                               int *out_count);
 /* Rows and columns of a CONV's or DENSE's w; rows 0 for the others. */
 void layer_weights(const layer *l, int64_t *out_rows, int64_t *out_cols);
 /* Zeroed w and b for every layer that has weights and no tensors yet. */
@@ -81,7 +83,7 @@ sluice_status head_scan(sluice *s, const sluice_head *h, sluice_view x, const sl
 /* A linear head (no mean, scale 1, temperature 1) from weights of another program.  weight_path: a PyTorch state dict as
  * .safetensors, weight [c, d] and bias [c] (optional) under prefix (NULL: one of fc. head. classifier.), F32 F16 or BF16;
  * or a .npy [c, d] of floats with bias_path .npy [c] or NULL.  names [names_count] or NULL: "0", "1", ... */
-sluice_status head_import(sluice *s, const char *weight_path, const char *bias_path, const char *prefix, char *const *names,
-                          int names_count, sluice_head **out_head);
+sluice_status head_import(sluice *s, const char *weight_path, const char *bias_path, const char *prefix,
+                          char *const *names, int names_count, sluice_head **out_head);
 
 #endif

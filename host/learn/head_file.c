@@ -99,13 +99,15 @@ static json_t *names_array(const sluice_head *h)
 static json_t *shape_array(const sluice_head *h)
 {
     const int64_t *d = h->in_shape;
-    return d[1] ? json_pack("[I, I, I]", (json_int_t)d[0], (json_int_t)d[1], (json_int_t)d[2]) : json_pack("[I]", (json_int_t)d[0]);
+    return d[1] ? json_pack("[I, I, I]", (json_int_t)d[0], (json_int_t)d[1], (json_int_t)d[2])
+                : json_pack("[I]", (json_int_t)d[0]);
 }
 
 static json_t *head_metadata(const sluice_head *h)
 {
     json_t *m = json_object();
-    int bad = set_format(m, "format", "sluice-head") | set_format(m, "version", "1") | set_format(m, "sluice", "%s", SLUICE_VERSION);
+    int bad = set_format(m, "format", "sluice-head") | set_format(m, "version", "1") |
+              set_format(m, "sluice", "%s", SLUICE_VERSION);
     bad |= json_object_set_new(m, "layers", json_string(h->line));
     bad |= set_array(m, "shape", shape_array(h));
     bad |= set_array(m, "classes", names_array(h));
@@ -173,7 +175,8 @@ static sluice_status check_format(const loading *l)
     sluice_status st = text_of(l, "version", &version);
     if (st) return st;
     if (strcmp(version, "1") == 0) return SLUICE_OK;
-    return sluice_fail(l->s, SLUICE_E_FORMAT, "version '%.20s' of the head format is unknown, this sluice reads version 1", version);
+    return sluice_fail(l->s, SLUICE_E_FORMAT,
+                       "version '%.20s' of the head format is unknown, this sluice reads version 1", version);
 }
 
 static sluice_status array_of(const loading *l, const char *key, json_t **out)
@@ -227,7 +230,8 @@ static sluice_status names_of(const loading *l, json_t **out_array, char ***out_
     sluice *s = l->s;
     TRY(array_of(l, "classes", out_array));
     size_t n = json_array_size(*out_array);
-    if (n < 1 || n > HEAD_MAX_CLASSES) FAIL(E_FORMAT, "a head has 1 to %d classes, this one has %zu", HEAD_MAX_CLASSES, n);
+    if (n < 1 || n > HEAD_MAX_CLASSES)
+        FAIL(E_FORMAT, "a head has 1 to %d classes, this one has %zu", HEAD_MAX_CLASSES, n);
     TRY_NEW(*out_names, NEW(s, (int64_t)n, char *));
     for (size_t j = 0; j < n; j++) {
         const char *name = json_string_value(json_array_get(*out_array, j));
@@ -269,7 +273,8 @@ static sluice_status load_metadata(loading *l)
     TRY(number_of(l, "l2", 0, 1e300, &l->h->l2));
     l->h->temperature = (float)temperature, l->h->scale = (float)scale;
     TRY(text_of(l, "pool_fingerprint", &text));
-    if (strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16) FAIL(E_FORMAT, "'pool_fingerprint' is not 16 hex digits");
+    if (strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16)
+        FAIL(E_FORMAT, "'pool_fingerprint' is not 16 hex digits");
     l->h->pool_fingerprint = strtoull(text, NULL, 16);
     TRY(text_of(l, "trained", &text));
     json_t *trained = json_loads(text, 0, NULL);
@@ -289,11 +294,13 @@ static sluice_status find_tensor(const loading *l, const char *name, const char 
     if (!t) return SLUICE_OK;
     if (strcmp(t->dtype, dtype) != 0)
         return sluice_fail(l->s, SLUICE_E_TYPE, "tensor '%s' is %s, not %s", name, t->dtype, dtype);
-    if (t->ndim == (cols ? 2 : 1) && (rows < 0 || t->shape[0] == rows) && (!cols || t->shape[1] == cols)) return SLUICE_OK;
+    if (t->ndim == (cols ? 2 : 1) && (rows < 0 || t->shape[0] == rows) && (!cols || t->shape[1] == cols))
+        return SLUICE_OK;
     if (cols)
         return sluice_fail(l->s, SLUICE_E_SHAPE, "tensor '%s' is not [%lld, %lld], as the layers and classes say", name,
                            (long long)rows, (long long)cols);
-    return sluice_fail(l->s, SLUICE_E_SHAPE, "tensor '%s' is not [%lld], as the layers and classes say", name, (long long)rows);
+    return sluice_fail(l->s, SLUICE_E_SHAPE, "tensor '%s' is not [%lld], as the layers and classes say", name,
+                       (long long)rows);
 }
 
 static sluice_status read_tensor(const loading *l, const st_tensor *t, void **out)
@@ -308,7 +315,8 @@ out:
     return st;
 }
 
-static sluice_status read_floats(const loading *l, const char *name, int64_t rows, int64_t cols, bool needed, float **out)
+static sluice_status read_floats(const loading *l, const char *name, int64_t rows, int64_t cols, bool needed,
+                                 float **out)
 {
     sluice_status st = SLUICE_OK;
     sluice *s = l->s;
@@ -346,8 +354,8 @@ out:
 }
 
 /* Two tensors that come together, rows alike. */
-static sluice_status find_pair(const loading *l, const char *a, const char *a_type, int64_t a_cols, const char *b, const char *b_type,
-                               const st_tensor **out_a, const st_tensor **out_b)
+static sluice_status find_pair(const loading *l, const char *a, const char *a_type, int64_t a_cols, const char *b,
+                               const char *b_type, const st_tensor **out_a, const st_tensor **out_b)
 {
     sluice_status st = SLUICE_OK;
     sluice *s = l->s;

@@ -29,7 +29,8 @@ static void flatten(int64_t shape[3], int64_t width)
 static sluice_status need_image(const line_state *p, const char *word)
 {
     if (p->shape[1] > 0) return SLUICE_OK;
-    return sluice_fail(p->s, SLUICE_E_SHAPE, "layer '%s' needs rows of shape height x width x channels, here they are %lld values", word,
+    return sluice_fail(p->s, SLUICE_E_SHAPE,
+                       "layer '%s' needs rows of shape height x width x channels, here they are %lld values", word,
                        (long long)p->shape[0]);
 }
 
@@ -55,7 +56,8 @@ static sluice_status parse_conv(line_state *p, const char *word, const char *res
 {
     static const char rule[] = "a convolution is convK:N or convK:N/S, K 1, 3 or 5, N kernels, stride S 1 to 4";
     int64_t k, n, stride = 1;
-    if (!take_int(&rest, 1, 5, &k) || k % 2 == 0 || *rest++ != ':' || !take_int(&rest, 1, MAX_UNITS, &n)) return bad_word(p, word, rule);
+    if (!take_int(&rest, 1, 5, &k) || k % 2 == 0 || *rest++ != ':' || !take_int(&rest, 1, MAX_UNITS, &n))
+        return bad_word(p, word, rule);
     if (*rest == '/' && (rest++, !take_int(&rest, 1, 4, &stride))) return bad_word(p, word, rule);
     if (*rest) return bad_word(p, word, rule);
     sluice_status st = need_image(p, word);
@@ -77,8 +79,8 @@ static sluice_status parse_pool(line_state *p, const char *word, const char *res
     sluice_status st = need_image(p, word);
     if (st) return st;
     if (p->shape[0] < size || p->shape[1] < size)
-        return sluice_fail(p->s, SLUICE_E_SHAPE, "layer '%s' of '%s' has only %lld x %lld values left to pool", word, p->line,
-                           (long long)p->shape[0], (long long)p->shape[1]);
+        return sluice_fail(p->s, SLUICE_E_SHAPE, "layer '%s' of '%s' has only %lld x %lld values left to pool", word,
+                           p->line, (long long)p->shape[0], (long long)p->shape[1]);
     l->kind = LAYER_POOL, l->pool_size = size;
     p->shape[0] /= size, p->shape[1] /= size;
     return SLUICE_OK;
@@ -96,7 +98,8 @@ static sluice_status parse_gap(line_state *p, const char *word, layer *l)
 static sluice_status parse_drop(const line_state *p, const char *word, const char *rest, layer *l)
 {
     double rate;
-    if (!parse_f64(rest, &rate) || !(rate > 0 && rate < 1)) return bad_word(p, word, "a dropout is drop:RATE, 0 < RATE < 1");
+    if (!parse_f64(rest, &rate) || !(rate > 0 && rate < 1))
+        return bad_word(p, word, "a dropout is drop:RATE, 0 < RATE < 1");
     l->kind = LAYER_DROP, l->rate = (float)rate;
     return SLUICE_OK;
 }
@@ -117,7 +120,8 @@ static sluice_status parse_word(line_state *p, const char *word, bool last)
     l->in_width = p->width;
 
     sluice_status st = SLUICE_OK;
-    if (last != (strcmp(word, "linear") == 0)) return bad_word(p, word, last ? "the last layer is 'linear'" : "'linear' comes last, once");
+    if (last != (strcmp(word, "linear") == 0))
+        return bad_word(p, word, last ? "the last layer is 'linear'" : "'linear' comes last, once");
     if (last) l->kind = LAYER_DENSE, flatten(p->shape, p->classes);
     else if (strncmp(word, "conv", 4) == 0) st = parse_conv(p, word, word + 4, l);
     else if (strncmp(word, "pool", 4) == 0) st = parse_pool(p, word, word + 4, l);
@@ -150,15 +154,17 @@ static sluice_status set_shape(line_state *p, const int64_t in[3])
 {
     int64_t h = in[0], w = in[1], c = in[1] > 0 && in[2] == 0 ? 1 : in[2];
     bool flat = w == 0 && c == 0;
-    if (h < 1 || w < 0 || c < 0 || (!flat && (w < 1 || c < 1)) || !product_fits(h, flat ? 1 : w) || (!flat && !product_fits(h * w, c)))
-        return sluice_fail(p->s, SLUICE_E_SHAPE, "rows of shape %lld x %lld x %lld cannot feed a head", (long long)in[0], (long long)in[1],
-                           (long long)in[2]);
+    if (h < 1 || w < 0 || c < 0 || (!flat && (w < 1 || c < 1)) || !product_fits(h, flat ? 1 : w) ||
+        (!flat && !product_fits(h * w, c)))
+        return sluice_fail(p->s, SLUICE_E_SHAPE, "rows of shape %lld x %lld x %lld cannot feed a head",
+                           (long long)in[0], (long long)in[1], (long long)in[2]);
     p->shape[0] = h, p->shape[1] = w, p->shape[2] = c;
     p->width = flat ? h : h * w * c;
     return SLUICE_OK;
 }
 
-sluice_status layer_line_parse(sluice *s, const char *line, const int64_t in_shape[3], int classes, layer **out_layers, int *out_count)
+sluice_status layer_line_parse(sluice *s, const char *line, const int64_t in_shape[3], int classes, layer **out_layers,
+                               int *out_count)
 {
     sluice_status st = SLUICE_OK;
     line_state p = { .s = s, .line = line, .classes = classes };

@@ -1,8 +1,9 @@
 /* lbfgs.c - L-BFGS (Nocedal 1980; Liu and Nocedal 1989) for multinomial logistic regression with an L2 penalty.
  *
- * Exact: the logits are a forward op, the gradient a product op (rows ascending), and everything that steers the search
- * is fp64 over fixed blocks of 4,096 values in block order, so that the solution is the same on every tier, thread count
- * and backend.  The parameters are one vector, W [c, d] then b [c], kept in f32: what is evaluated is what is stored. */
+ * Exact: the logits are a forward op, the gradient a product op (rows ascending), and everything that steers the
+ * search is fp64 over fixed blocks of 4,096 values in block order, so that the solution is the same on every tier,
+ * thread count and backend.  The parameters are one vector, W [c, d] then b [c], kept in f32: what is evaluated is what
+ * is stored. */
 #include "learn.h"
 
 #include <math.h>
@@ -178,7 +179,8 @@ static sluice_status value_at(search *q, double *out)
     const linear_fit *f = q->fit;
     double sum;
     sluice_view x = sluice_rows(f->x, SLUICE_F32, f->m, f->d), w = sluice_rows(q->x_new, SLUICE_F32, f->c, f->d);
-    sluice_view z = sluice_rows(q->logits, SLUICE_F32, f->m, f->c), g = sluice_rows(q->row_grad, SLUICE_F32, f->m, f->c);
+    sluice_view z = sluice_rows(q->logits, SLUICE_F32, f->m, f->c),
+                g = sluice_rows(q->row_grad, SLUICE_F32, f->m, f->c);
     TRY(sluice_op_pack(q->s, &(sluice_op_pack_args){ .w = w, .out = q->packed }));
     TRY(sluice_op_forward(q->s, &(sluice_op_forward_args){ .x = x, .packed = q->packed, .bias = q->x_new + q->weights,
                                                            .c = f->c, .out = z }));

@@ -16,9 +16,10 @@ typedef struct train_set {
     uint64_t fingerprint;
 } train_set;
 
-sluice_status train_head(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head);   /* train.c: dispatches */
-sluice_status train_linear(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head); /* linear.c */
-sluice_status train_layers(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head); /* layers.c */
+/* train.c: drops classes without labels, lets one of the other two fit, records the rows. */
+sluice_status train_head(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head);
+sluice_status train_linear(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head);
+sluice_status train_layers(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head);
 
 /* L-BFGS on sum_i weight * CE + |W|^2/(2C), intercept free; w [c, d], b [c] start values in, solution out. */
 typedef struct linear_fit {
@@ -40,11 +41,15 @@ sluice_status lbfgs_fit(sluice *s, linear_fit *f);
 void fold_assign(uint64_t seed, const uint64_t *ids, int64_t m, int folds, int32_t *fold);
 /* T > 0 that minimises NLL of logits / T; 1 with fewer than 50 rows or a class with fewer than 5. */
 float calibrate_temperature(const float *logits, const int32_t *target, int64_t m, int c);
-double nll_sum(const float *logits, const int32_t *target, int64_t m, int c, float temperature);   /* fp64, fixed blocks */
+/* Sum of -log softmax(logits / temperature)[target]; fp64, fixed blocks. */
+double nll_sum(const float *logits, const int32_t *target, int64_t m, int c, float temperature);
 
-/* Fills r from logits [n, c] / temperature and targets [n]. */
-sluice_status evaluate_logits(sluice *s, const float *logits, const int32_t *target, int64_t n, int c, float temperature, sluice_eval_result *out_r);
+/* Fills r from logits [n, c] / temperature and targets [n]; what each figure means: evaluate.c.  Targets below 0 stand
+ * for classes that c does not count, each number for another one. */
+sluice_status evaluate_logits(sluice *s, const float *logits, const int32_t *target, int64_t n, int c,
+                              float temperature, sluice_eval_result *out_r);
 /* Logits of some rows of a pool [m, c]. */
-sluice_status head_logits_of(sluice *s, const sluice_head *h, const sluice_pool *pool, const int64_t *rows, int64_t m, float *out);
+sluice_status head_logits_of(sluice *s, const sluice_head *h, const sluice_pool *pool, const int64_t *rows, int64_t m,
+                             float *out);
 
 #endif

@@ -182,10 +182,10 @@ static sluice_status judge_fold(linear_run *r, const fold *f, int64_t *at)
     sluice_status st = SLUICE_OK;
     const train_set *t = r->t;
     int64_t c = t->classes;
-    TRY(sluice_op_pack(r->s, &(sluice_op_pack_args){ .w = sluice_rows(f->w, SLUICE_F32, c, t->width), .out = r->packed }));
-    TRY(sluice_op_forward(r->s, &(sluice_op_forward_args){
-        .x = sluice_rows(r->x + f->held_first * t->width, SLUICE_F32, f->held_rows, t->width), .packed = r->packed,
-        .bias = f->b, .c = c, .out = sluice_rows(r->scratch, SLUICE_F32, f->held_rows, c) }));
+    sluice_view x = sluice_rows(r->x + f->held_first * t->width, SLUICE_F32, f->held_rows, t->width);
+    sluice_view w = sluice_rows(f->w, SLUICE_F32, c, t->width), z = sluice_rows(r->scratch, SLUICE_F32, f->held_rows, c);
+    TRY(sluice_op_pack(r->s, &(sluice_op_pack_args){ .w = w, .out = r->packed }));
+    TRY(sluice_op_forward(r->s, &(sluice_op_forward_args){ .x = x, .packed = r->packed, .bias = f->b, .c = c, .out = z }));
     for (int64_t i = 0; i < f->held_rows; i++)
         if (f->b[r->target[f->held_first + i]] != NEVER)
             memcpy(r->held + (*at)++ * c, r->scratch + i * c, (size_t)c * sizeof(float));
@@ -201,9 +201,10 @@ static sluice_status try_c(linear_run *r, double c, double *out_nll, json_t **ou
     int iterations = 0;
     for (fold *f = r->fold; f < r->fold + r->folds; f++) {
         if (!f->usable) continue;
-        linear_fit fit = { .x = r->x + f->train_first * t->width, .target = r->target + f->train_first, .m = f->train_rows,
-                           .class_weight = r->class_weight, .d = t->width, .c = t->classes, .l2 = c, .w = f->w, .b = f->b,
-                           .max_iterations = FOLD_ITERATIONS, .tolerance = FOLD_TOLERANCE };
+        linear_fit fit = { .x = r->x + f->train_first * t->width, .target = r->target + f->train_first,
+                           .class_weight = r->class_weight, .m = f->train_rows, .d = t->width, .c = t->classes,
+                           .l2 = c, .w = f->w, .b = f->b, .max_iterations = FOLD_ITERATIONS,
+                           .tolerance = FOLD_TOLERANCE };
         TRY(lbfgs_fit(r->s, &fit));
         TRY(judge_fold(r, f, &at));
         iterations += fit.iterations;
@@ -285,9 +286,9 @@ static sluice_status describe(const linear_run *r, const sluice_train_args *a, c
     sluice *s = r->s;
     json_t *j = json_pack("{s:s, s:I, s:I, s:s, s:f, s:b, s:i, s:I, s:i, s:f, s:O}",
                           "method", "l-bfgs", "rows", (json_int_t)r->t->m, "seed", (json_int_t)a->seed,
-                          "class_weights", a->class_weights ? a->class_weights : "none", "C", r->c, "chosen", a->l2 == 0,
-                          "folds", r->folds, "held_out", (json_int_t)r->held_count, "iterations", fit->iterations,
-                          "objective", fit->objective, "path", r->path);
+                          "class_weights", a->class_weights ? a->class_weights : "none", "C", r->c,
+                          "chosen", a->l2 == 0, "folds", r->folds, "held_out", (json_int_t)r->held_count,
+                          "iterations", fit->iterations, "objective", fit->objective, "path", r->path);
     char *text = j ? json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     if (!text) FAIL(E_MEMORY, "out of memory");
     TRY_NEW(h->trained, mem_text(r->s, text));

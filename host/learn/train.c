@@ -11,7 +11,8 @@ static sluice_status check_args(sluice *s, const train_set *t, const sluice_trai
         return sluice_fail(s, SLUICE_E_USAGE, "class weights are 'balanced' or none, not '%s'", a->class_weights);
     if (!(a->l2 >= 0 && a->l2 <= 1e6) || (a->l2 > 0 && a->l2 < 1e-12))
         return sluice_fail(s, SLUICE_E_USAGE, "l2 is 0 (chosen) or from 1e-12 to 1e6, not %g", a->l2);
-    if (t->m < 2) return sluice_fail(s, SLUICE_E_DATA, "cannot train on %lld labelled rows, 2 are the least", (long long)t->m);
+    if (t->m < 2)
+        return sluice_fail(s, SLUICE_E_DATA, "cannot train on %lld labelled rows, 2 are the least", (long long)t->m);
     return SLUICE_OK;
 }
 
@@ -43,7 +44,8 @@ static sluice_status subset_of(sluice *s, const train_set *t, class_subset *out)
         FAIL(E_DATA, "cannot train: all %lld labelled rows are of class '%s', label rows of another class too",
              (long long)t->m, u.names[0]);
     if (u.classes < t->classes)
-        log_line(s, SLUICE_INFO, "%d of %d classes have no labels and get no output", t->classes - u.classes, t->classes);
+        log_line(s, SLUICE_INFO, "%d of %d classes have no labels and get no output", t->classes - u.classes,
+                 t->classes);
     *out = u, u = (class_subset){0};
 out:
     mem_free(number), mem_free(u.target), mem_free(u.names);
@@ -126,7 +128,8 @@ out:
     return st;
 }
 
-static sluice_status train_from_pool(sluice *s, const sluice_pool *pool, const sluice_train_args *a, sluice_head **out_head)
+static sluice_status train_from_pool(sluice *s, const sluice_pool *pool, const sluice_train_args *a,
+                                     sluice_head **out_head)
 {
     sluice_status st = SLUICE_OK;
     gathered g = {0};

@@ -45,7 +45,8 @@ static sluice_status tensor_floats(sluice *s, const char *path, const st_tensor 
     void *raw = NULL;
     float *v = NULL;
     if (t->ndim != ndim || t->shape[0] < 1 || (ndim == 2 && t->shape[1] < 1) || (rows && t->shape[0] != rows))
-        FAIL(E_SHAPE, "tensor '%s' does not have the shape of a linear layer's %s", t->name, ndim == 2 ? "weight" : "bias");
+        FAIL(E_SHAPE, "tensor '%s' does not have the shape of a linear layer's %s", t->name,
+             ndim == 2 ? "weight" : "bias");
     int64_t n = t->shape[0] * (ndim == 2 ? t->shape[1] : 1);
     TRY_NEW(raw, mem_raw(s, (int64_t)t->bytes, 1));
     TRY_NEW(v, RAW(s, n, float));
@@ -74,12 +75,14 @@ static sluice_status choose_prefix(sluice *s, const st_file *f, const char **pre
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (!find_part(f, known[i], "weight")) continue;
         if (found)
-            return sluice_hint(s, sluice_fail(s, SLUICE_E_FORMAT, "both '%sweight' and '%sweight' are there", found, known[i]),
-                               "say which with --prefix");
+            return sluice_hint(
+                s, sluice_fail(s, SLUICE_E_FORMAT, "both '%sweight' and '%sweight' are there", found, known[i]),
+                "say which with --prefix");
         found = known[i];
     }
     if (!found)
-        return sluice_hint(s, sluice_fail(s, SLUICE_E_FORMAT, "there is no fc.weight, head.weight or classifier.weight"),
+        return sluice_hint(s,
+                           sluice_fail(s, SLUICE_E_FORMAT, "there is no fc.weight, head.weight or classifier.weight"),
                            "say where the last layer is with --prefix, as in --prefix classifier.1.");
     *prefix = found;
     return SLUICE_OK;
@@ -172,8 +175,10 @@ static sluice_status make_head(sluice *s, imported *m, char *const *names, int n
     sluice_status st = SLUICE_OK;
     sluice_head *h = NULL;
     char **numbers = NULL;
-    if (m->c > HEAD_MAX_CLASSES) FAIL(E_SHAPE, "the weight has %lld rows, a head at most %d classes", (long long)m->c, HEAD_MAX_CLASSES);
-    if (names && names_count != m->c) FAIL(E_SHAPE, "there are %d class names for %lld classes", names_count, (long long)m->c);
+    if (m->c > HEAD_MAX_CLASSES)
+        FAIL(E_SHAPE, "the weight has %lld rows, a head at most %d classes", (long long)m->c, HEAD_MAX_CLASSES);
+    if (names && names_count != m->c)
+        FAIL(E_SHAPE, "there are %d class names for %lld classes", names_count, (long long)m->c);
     if (!names) TRY(number_names(s, m->c, &numbers));
     TRY(head_new(s, "linear", (const int64_t[3]){ m->d, 0, 0 }, (int)m->c, names ? names : numbers, &h));
     h->layers[0].w = m->w, h->layers[0].b = m->b;
@@ -189,8 +194,8 @@ out:
     return st;
 }
 
-sluice_status head_import(sluice *s, const char *weight_path, const char *bias_path, const char *prefix, char *const *names,
-                          int names_count, sluice_head **out_head)
+sluice_status head_import(sluice *s, const char *weight_path, const char *bias_path, const char *prefix,
+                          char *const *names, int names_count, sluice_head **out_head)
 {
     sluice_status st = SLUICE_OK;
     imported m = {0};

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <xxhash.h>
 
 static struct {
     cli_list paths;
@@ -17,7 +18,7 @@ static struct {
 
 static const cli_opt opts[] = {
     { "json", 0, CLI_FLAG, NULL, &o.json, "as JSON" },
-    { "check", 0, CLI_FLAG, NULL, &o.check, "read every row of a pool and count those with NaN or infinity" },
+    { "check", 0, CLI_FLAG, NULL, &o.check, "read a pool: hashes against pool.json, rows with NaN or infinity" },
     { "pool", 0, CLI_LIST, "PATH", &o.paths, "the same as a plain PATH argument", .alias = "features" },
     { "ids", 0, CLI_PATH, "FILE", &o.in.ids, "one id a row, .txt .csv .npy" },
     { "tensor", 0, CLI_WORD, "NAME", &o.in.tensor, "which tensor of a .safetensors" },
@@ -109,6 +110,38 @@ out:
     return st;
 }
 
+/* Files whose pool.json states a hash. */
+static sluice_status check_hashes(sluice *s, const sluice_pool *pool, json_t *facts)
+{
+    sluice_status st = SLUICE_OK;
+    enum { PIECE = 1 << 20 };
+    int64_t checked = 0;
+    FILE *f = NULL;
+    char *piece = RAW(s, PIECE, char);
+    XXH3_state_t *state = XXH3_createState();
+    if (!piece || !state) FAIL(E_MEMORY, "out of memory");
+    for (int i = 0; i < pool->shard_count; i++) {
+        const shard *h = &pool->shards[i];
+        if (!h->has_hash) continue;
+        f = fopen(h->path, "rb");
+        if (!f) FAIL_ERRNO(E_IO, "cannot read '%s'", h->path);
+        XXH3_64bits_reset(state);
+        for (size_t n; (n = fread(piece, 1, PIECE, f)) > 0;) XXH3_64bits_update(state, piece, n);
+        if (ferror(f)) FAIL_ERRNO(E_IO, "cannot read '%s'", h->path);
+        fclose(f), f = NULL;
+        uint64_t got = XXH3_64bits_digest(state);
+        if (got != h->hash)
+            FAIL(E_DATA, "'%s' has hash %016" PRIx64 ", pool.json says %016" PRIx64, h->path, got, h->hash);
+        checked++;
+    }
+    if (checked) add(facts, "hashes", json_integer(checked));
+out:
+    if (f) fclose(f);
+    XXH3_freeState(state);
+    mem_free(piece);
+    return st;
+}
+
 static sluice_status pool_facts(cli *c, json_t *facts)
 {
     sluice_pool *pool = NULL;
@@ -131,7 +164,8 @@ static sluice_status pool_facts(cli *c, json_t *facts)
                                         "type", sluice_type_name(h->type), "scales", h->scale != NULL));
     }
     add(facts, "shards", shards);
-    if (o.check) st = count_bad(c->s, pool, facts);
+    if (o.check) st = check_hashes(c->s, pool, facts);
+    if (o.check && !st) st = count_bad(c->s, pool, facts);
     sluice_pool_free(pool);
     return st;
 }

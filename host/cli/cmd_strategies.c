@@ -25,6 +25,12 @@ static void put_row_json(const sluice_strategy *k, bool first)
     putchar('}');
 }
 
+/* power-SCORE needs what its score needs. */
+static const char *head_of(const sluice_strategy *k)
+{
+    return strstr(k->name, "SCORE") ? "as SCORE" : k->needs_head ? "yes" : "no";
+}
+
 static sluice_status run(cli *c)
 {
     const sluice_strategy *k;
@@ -35,9 +41,9 @@ static sluice_status run(cli *c)
         puts("\n]");
         return SLUICE_OK;
     }
-    printf("%-18s %-5s %-10s %s\n", "name", "head", "parameters", "what it picks first; source");
+    printf("%-18s %-8s %-10s %s\n", "name", "head", "parameters", "what it picks first; source");
     for (int i = 0; (k = sluice_strategy_at(i)); i++)
-        printf("%-18s %-5s %-10s %s%s%s\n", k->name, k->needs_head ? "yes" : "no", *k->parameters ? k->parameters : "-",
+        printf("%-18s %-8s %-10s %s%s%s\n", k->name, head_of(k), *k->parameters ? k->parameters : "-",
                k->what, *k->paper ? "; " : "", k->paper);
     puts("\nNAME:key=value sets a parameter (power-margin:beta=2); power- goes before any score's name.\n"
          "--mix margin:70,random:30 shares out the picks; --balance and --group work with all of them.");

@@ -8,6 +8,7 @@
 #include "pool_scan.h"
 
 #include <string.h>
+#include <unistd.h>
 
 typedef enum part_kind { PART_STRATEGY, PART_COLUMN, PART_LOGITS } part_kind;
 
@@ -177,7 +178,7 @@ static sluice_status run(sluice *s, scoring *e)
     char *manifest = NULL, digest[17];
     json_t *inputs = NULL;
     bool done = false;
-    if (!e->a.out || !path_ends(e->a.out, ".npy")) FAIL(E_USAGE, "scores are written as .npy; name the file with out");
+    if (!e->a.out || !path_ends(e->a.out, ".npy")) FAIL(E_USAGE, "'%s' does not end in .npy, the form of scores", e->a.out ? e->a.out : "");
     TRY(parse_scores(s, e));
     TRY(source_init(s, &e->src, e->pool, e->a.head, e->a.logits, e->a.probs));
     TRY(check_source(s, e));
@@ -213,7 +214,8 @@ static sluice_status run(sluice *s, scoring *e)
     TRY(write_manifest(s, e, manifest, inputs, &scan, (int64_t)header_bytes + e->pool->rows * e->width * 4));
     outfile *f = e->file;
     e->file = NULL;
-    TRY(outfile_commit(s, f));
+    st = outfile_commit(s, f);
+    if (st) unlink(manifest);       /* it tells of scores that are not there */
 out:
     mem_free(manifest);
     json_decref(inputs);

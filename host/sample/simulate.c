@@ -14,8 +14,11 @@
 #include "learn.h"
 #include "picks.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 typedef struct simulation {
     sluice_simulate_args a;
@@ -36,6 +39,7 @@ typedef struct simulation {
     char *folder_picks, *path_curve, *path_table, *path_run;
     char digest[17];
     json_t *inputs;
+    bool made_folder;               /* a.out was not there before */
 } simulation;
 
 static void simulation_release(simulation *e)
@@ -318,10 +322,24 @@ static sluice_status check_args(sluice *s, const simulation *e, const sluice_poo
 static sluice_status make_folders(sluice *s, simulation *e)
 {
     sluice_status st = SLUICE_OK;
+    struct stat facts;
+    e->made_folder = stat(e->a.out, &facts) != 0;
     TRY(file_make_folder(s, e->a.out));
     TRY(file_make_folder(s, e->folder_picks));
 out:
     return st;
+}
+
+/* A run that fails leaves no half a result: what it wrote goes, and with it a folder that was not there before. */
+static void take_back(simulation *e)
+{
+    if (!e->made_folder) return;
+    DIR *d = opendir(e->folder_picks);
+    for (struct dirent *f; d && (f = readdir(d));) unlinkat(dirfd(d), f->d_name, 0);
+    if (d) closedir(d);
+    rmdir(e->folder_picks);
+    unlink(e->path_curve), unlink(e->path_table), unlink(e->path_run);
+    rmdir(e->a.out);
 }
 
 static sluice_status set_up(sluice *s, simulation *e, const sluice_pool *pool)
@@ -463,6 +481,7 @@ static sluice_status run(sluice *s, simulation *e, const sluice_pool *pool, char
     progress_end(s, &e->progress);
     TRY(finish(s, e, clock_seconds() - began, out_table));
 out:
+    if (st) take_back(e);
     return st;
 }
 

@@ -1,0 +1,9 @@
+# Values differ between machines, so only the names of the lines are expected.
+sluice devices | sed 's/ .*//'
+sluice devices --json | sed 's/:.*//'
+sluice devices --threads 3 | grep -o 'threads  3;'
+SLUICE_CPU=scalar "$SLUICE" devices | grep -o 'backend  cpu/scalar'
+SLURM_CPUS_PER_TASK=1 "$SLUICE" devices | grep -o 'threads  1;'
+OMP_NUM_THREADS=1 "$SLUICE" devices | grep -o 'threads  1;'
+SLUICE_CPU=avx1024 "$SLUICE" devices 2>&1 | sed 's/; this machine.*//'
+fails 2 devices --devices cuda:0

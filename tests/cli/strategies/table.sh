@@ -1,0 +1,2 @@
+sluice strategies
+sluice strategies --json | grep -c '"name"'

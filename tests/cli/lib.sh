@@ -20,6 +20,12 @@ fails() {
     rm -f .stdout .stderr
 }
 
+# Masks numbers that a better way of training would change.
+numbers() { sed -E 's/-?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?/N/g; s/ +/ /g'; }
+
+# The first column of a table of simulate.
+labels_column() { sed -n 's/^| *\([a-z0-9: ]*[a-z0-9]\) *|.*/\1/p'; }
+
 # Names and contents of all files below here, but our own.
 tree() { find . -type f ! -name .stdout ! -name .stderr -exec cksum {} + | sort -k 3; find . ! -type f | sort; }
 

@@ -6,7 +6,7 @@ make labels all.csv rows=300 names=1
 sluice train pool.npy --labels labels.csv --out head.safetensors --quiet
 sluice eval pool.npy --head head.safetensors --labels all.csv --json >eval.json
 grep -o '^  "[a-z_0-9]*"' eval.json
-grep -E '"(n|train_overlap)"' eval.json
+grep -E '^  "(n|train_overlap)"' eval.json
 sluice eval pool.npy --head head.safetensors --labels all.csv --confusion | sed -n '/^class/,$p' | awk '{ print NF }'
 # Accuracy counted from the picks: all rows with their prediction.
 sluice select pool.npy --head head.safetensors --strategy random -k 300 --quiet --same-ids >picks.csv

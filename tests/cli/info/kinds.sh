@@ -5,7 +5,7 @@ sluice info pool.npy
 sluice info pool.npy --json
 sluice info bad.npy pool.npy --check
 sluice train pool.npy --labels labels.csv --out head.safetensors --quiet
-sluice info head.safetensors | sed 's/^training .*/training .../'
+sluice info head.safetensors | sed 's/^training .*/training .../; s/^C .*/C .../; s/^temperature .*/temperature .../'
 sluice select pool.npy --head head.safetensors -k 5 --out picks.csv --quiet
 sluice info picks.csv
 sluice info labels.csv

@@ -18,5 +18,5 @@ cut -d, -f1 labels.csv | sed 1d | sort >labelled.ids
 s --strategy margin,entropy,random,least-confidence,ratio,energy,power-entropy:beta=2 -k 40 --out picks
 fails 73 select pool.npy --head head.safetensors --labels labels.csv --strategy margin,entropy -k 7 --out picks
 for ending in csv jsonl npy; do s -k 2 --out p.$ending; done
-cat p.csv p.jsonl
+cat p.csv p.jsonl | numbers
 ls

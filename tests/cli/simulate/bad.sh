@@ -15,4 +15,4 @@ f 73 --labels labels.npy --test test.npy --test-labels test.lab.npy --start 6 --
 f 73 --labels labels.npy --test test.npy --test-labels test.lab.npy --start 6 --out pool.npy
 # A start set of all rows leaves nothing to pick.
 sluice simulate pool.npy --batch 5 --rounds 1 --seeds 1 --out sim --labels labels.npy --test test.npy \
-    --test-labels test.lab.npy --start 61 --strategy random --quiet
+    --test-labels test.lab.npy --start 61 --strategy random --quiet | labels_column

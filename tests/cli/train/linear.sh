@@ -12,4 +12,4 @@ sluice train pool.npy --labels labels.csv --out head.safetensors --quiet && echo
 fails 73 train pool.npy --labels labels.csv --out head.safetensors --l2 1 --quiet
 sluice train pool.npy --labels labels.csv --out head.safetensors --l2 1 --quiet --force && echo forced
 cmp -s head.safetensors scalar-1.safetensors && echo "WRONG: --force and --l2 changed nothing"
-sluice eval pool.npy --head head.safetensors --labels labels.csv
+sluice eval pool.npy --head head.safetensors --labels labels.csv | numbers

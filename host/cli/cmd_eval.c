@@ -49,8 +49,9 @@ static void put_json(const sluice_eval_result *r, const sluice_head *head)
         printf(", \"n\": %lld, \"correct\": %lld, \"predicted\": %lld}", (long long)k->n, (long long)k->correct,
                (long long)k->predicted);
     }
-    printf("\n  ]%s\n", o.confusion ? "," : "");
-    if (o.confusion) {
+    bool confusion = o.confusion && r->confusion;
+    printf("\n  ]%s\n", confusion ? "," : "");
+    if (confusion) {
         printf("  \"confusion\": [");
         for (int i = 0; i < r->classes; i++) {
             printf("%s\n    [", i ? "," : "");

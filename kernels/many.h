@@ -19,9 +19,9 @@ enum {
 #else
     MANY_VECTORS = 1,
 #endif
-    MANY_DEPTH = 512,
+    MANY_DEPTH = 1280,
     MANY_PITCH = MANY_DEPTH + 16,
-    MANY_BLOCK = 112 / TILE_ROWS * TILE_ROWS
+    MANY_BLOCK = 56 / TILE_ROWS * TILE_ROWS
 };
 
 /* Floats of one thread's scratch. */

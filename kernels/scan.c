@@ -59,7 +59,8 @@ sluice_status TIER_FN(op_scan)(sluice_exec *x, const sluice_op_scan_args *a)
         cpu_parallel(x, a->x.rows, cpu_grain(x, a->x.rows, 16, FEW_GRAIN), few_classes, &w);
         return SLUICE_OK;
     }
-    w.logits_stride = cpu_lines((size_t)a->c * sizeof(float)) + 64;    /* + 64: no power of two between rows */
+    w.logits_stride = cpu_lines((size_t)a->c * sizeof(float));
+    if (w.logits_stride % 1024 == 0) w.logits_stride += 64;            /* rows must not share their cache sets */
     w.rows = piece_rows(x, a, w.logits_stride);
     w.scratch_bytes = MANY_SCRATCH * sizeof(float) + (a->logits.data ? 0 : (size_t)w.rows * w.logits_stride);
     w.scratch = x->scratch(x, (size_t)x->threads * w.scratch_bytes);

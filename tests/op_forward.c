@@ -89,7 +89,7 @@ static void shapes(void)
             for (int d = 0; d < 6; d++, turn++)
                 one((shape){ (sluice_type)type, ns[turn % 8], ds[d], cs[c], (size_t)(turn % 5), (size_t)(turn % 3), turn % 2, turn / 2 % 2,
                              turn / 3 % 2, turn % 7 == 0 });
-        one((shape){ (sluice_type)type, 130, 1100, 35, 0, 0, 1, 0, 1, 0 });       /* more than a block, three slices */
+        one((shape){ (sluice_type)type, 64, 2600, 35, 0, 0, 1, 0, 1, 0 });        /* more than a block, three slices */
         one((shape){ (sluice_type)type, 33, 515, 10, 4, 4, 1, 0, 1, 1 });
     }
 }

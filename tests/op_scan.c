@@ -107,7 +107,7 @@ int main(int argc, char **argv)
                 one((shape){ (sluice_type)type, ns[n], ds[turn % 4], cs[c], (size_t)(turn % 7), (size_t)(turn % 5), turn % 2, turn / 2 % 2,
                              turn % 3 == 0, turn % 4 ? 1.0f : 1.7f });
         one((shape){ (sluice_type)type, 1100, 48, 10, 0, 0, 1, 1, 1, 1 });       /* more than one piece */
-        one((shape){ (sluice_type)type, 230, 530, 70, 0, 0, 1, 1, 1, 1 });
+        one((shape){ (sluice_type)type, 130, 1300, 50, 0, 0, 1, 1, 1, 1 });
     }
     single();
     return test_end();

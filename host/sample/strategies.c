@@ -126,7 +126,7 @@ out:
     return st;
 }
 
-unsigned strategy_reads(const strategy *st) { return st->kind->reads | (st->of ? st->of->reads : 0); }
+unsigned strategy_reads(const strategy *st) { return st->of ? st->of->reads : st->kind->reads; }
 bool strategy_needs_head(const strategy *st) { return strategy_reads(st) != 0; }
 
 static column column_read(unsigned reads)

@@ -10,6 +10,7 @@ typedef enum column {
     COLUMN_PREDICTION, COLUMN_COUNT
 } column;
 #define READS(column) (1u << (column))
+#define READS_ITS_SCORE (1u << COLUMN_COUNT)      /* power-SCORE: what SCORE reads */
 
 /* What a strategy sees of a block. */
 typedef struct block_facts {

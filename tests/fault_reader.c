@@ -16,6 +16,8 @@ enum { WIDTH = 256 };                       /* 1 KiB a row: 8000 rows */
 
 typedef struct outcome { sluice_status st; int64_t good, wrong; } outcome;  /* rows delivered, of them with other bytes */
 
+static const volatile uint8_t *held;        /* the bytes of the block that is held when change() is called */
+
 /* Reads all; at row change_at (of the pool) change(m) is called while that block is held, before its bytes are used. */
 static outcome read_until(sluice *s, made_pool *m, int64_t max_rows, void (*change)(made_pool *), int64_t change_at)
 {
@@ -26,6 +28,7 @@ static outcome read_until(sluice *s, made_pool *m, int64_t max_rows, void (*chan
         block b;
         o.st = reader_next(s, r, &b, &end);
         if (o.st || end) break;
+        held = b.view.data;
         if (change && b.first_row <= change_at && change_at < b.first_row + b.rows) change(m);
         for (int64_t i = 0; i < b.rows; i++)
             o.wrong += memcmp((const uint8_t *)b.view.data + (size_t)i * b.view.stride,
@@ -175,6 +178,28 @@ static void cut_midway(sluice *s)
 
 /* ---- the handler of SIGBUS ---- */
 
+/* A page is missing when it is used, and afterwards the file looks as before: the disk failed for a moment. */
+static void lose_a_page(made_pool *m)
+{
+    const shard *sh = &m->sh[0];
+    struct timespec t[2] = { { 1, 0 }, { sh->mtime_ns / 1000000000, sh->mtime_ns % 1000000000 } };
+    if (truncate(sh->path, 0)) perror("truncate");
+    CHECK(held[500 * 1024] == 0, "a page that is gone");
+    if (truncate(sh->path, sh->file_bytes) || utimensat(AT_FDCWD, sh->path, t, 0)) perror(sh->path);
+}
+
+static void lost_page(sluice *s)
+{
+    if (!case_is("a mapped page is lost")) return;
+    setenv("SLUICE_READER", "map", 1);
+    made_pool m = make_pool(NPY, SLUICE_F32, WIDTH, two_shards, 2, 5);
+    outcome o = read_until(s, &m, 1000, lose_a_page, 2500);
+    CHECK(o.st == SLUICE_E_IO && o.good == 3000, "status %d after %lld rows", o.st, (long long)o.good);
+    CHECK(strstr(sluice_error(s), m.sh[0].path), "%s", sluice_error(s));
+    unsetenv("SLUICE_READER");
+    free_pool(&m);
+}
+
 static atomic_int seen;
 static char *foreign_page;
 static void on_bus(int sig)
@@ -222,6 +247,7 @@ int main(int argc, char **argv)
     results(s);
     changes(s);
     cut_midway(s);
+    lost_page(s);
     signals(s);
     sluice_close(s);
     return test_end();

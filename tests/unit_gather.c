@@ -103,6 +103,8 @@ static void scales(sluice *s)
     fill_normal(scale, 500, 4);
     m.sh[0].scale = scale, m.sh[1].scale = scale + 300;
     orders(s, &m, 12);
+    m.sh[1].scale = NULL;                       /* neighbours in the stage, but not of one shard */
+    orders(s, &m, 13);
     free_pool(&m);
 }
 

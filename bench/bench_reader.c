@@ -1,10 +1,11 @@
 /* bench_reader.c - how fast rows come out of the reader, on every path, beside the machine's own rates in the same run.
  *
  *     bench_reader [--mib N] [--width D] [--threads T] [--rounds R] [--block-rows N] [--mem-mib N] [--folder DIR]
- *                  [--only cold|cached]
+ *                  [--only cold|cached] [--scan C]
  *
  * A file of N MiB f32 rows is made in DIR and removed at the end.  All threads add up every byte of every block (64-bit
- * words, wrapping), the least a scan can do; the sum is compared with the known one in every timed run.
+ * words, wrapping), the least a scan can do; the sum is compared with the known one in every timed run.  --scan C: instead
+ * every block goes through the op scan with a linear head of C classes and all scores, whose bits are added up.
  *
  *   memory    the same words from memory, one plain loop over all: the limit of memory and page-cache paths
  *   pread     8 MiB preads in a loop, nothing computed: what `dd` would reach; from a cold file the limit of the cold paths
@@ -12,23 +13,19 @@
  *   gather    one row of eight, drawn at random, by pool_gather; its GB/s are of the rows asked for
  *
  * Cold: the file's pages are dropped (posix_fadvise) before each round. */
-#include "core.h"
+#include "bench.h"
 #include "pool.h"
 #include "reader.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <omp.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ROUNDS_MAX = 64 };
+enum { ROUNDS_MAX = 64, SCORES = 7 };
 
 static struct {
-    int64_t mib, width, block_rows, mem_mib;
+    int64_t mib, width, block_rows, mem_mib, classes;
     int threads, rounds;
     const char *folder, *only;
 } o = { .mib = 1024, .width = 512, .rounds = 5, .folder = "." };
@@ -43,6 +40,7 @@ typedef struct setup {
     uint64_t sum;
     int64_t *rows, row_count;   /* what is gathered */
     float *gathered;
+    float *packed, *scores;     /* --scan: the head, and [SCORES, rows of a block] */
 } setup;
 
 static void die(const char *what)
@@ -72,9 +70,33 @@ static uint64_t add_up(const void *data, size_t bytes)
     return sum;
 }
 
+static uint64_t scan(setup *u, sluice_view x)
+{
+    float *p[SCORES];
+    uint64_t sum = 0;
+    for (int k = 0; k < SCORES; k++) p[k] = u->scores + (size_t)k * (size_t)x.rows;
+    sluice_op_scan_args a = { .x = x, .packed = u->packed, .c = o.classes, .temperature = 1,
+                              .out = { p[0], p[1], p[2], p[3], p[4], p[5], p[6] } };
+    BENCH_OK(u->s, sluice_op_scan(u->s, &a));
+    for (int64_t i = 0; i < SCORES * x.rows; i++) {
+        uint32_t bits;
+        memcpy(&bits, u->scores + i, 4);
+        sum += bits;
+    }
+    return sum;
+}
+
+static uint64_t work(setup *u, sluice_view x)
+{
+    return o.classes ? scan(u, x) : add_up(x.data, (size_t)x.rows * x.stride);
+}
+
 /* ---- what is timed; each returns the sum, or 0 where nothing is computed ---- */
 
-static uint64_t plain_memory(setup *u) { return add_up(u->words, u->bytes); }
+static uint64_t plain_memory(setup *u)
+{
+    return work(u, sluice_rows(u->words, SLUICE_F32, u->memory.rows, o.width));
+}
 
 static uint64_t plain_pread(setup *u)
 {
@@ -94,17 +116,13 @@ static uint64_t through_reader(setup *u, const sluice_pool *pool, const char *pa
     reader *r = NULL;
     uint64_t sum = 0;
     setenv("SLUICE_READER", path, 1);
-    sluice_status st = reader_open(u->s, pool, &(reader_plan){ .max_rows = o.block_rows, .mem_bytes = (size_t)o.mem_mib << 20 }, &r);
-    for (bool end = false; !st && !end;) {
+    BENCH_OK(u->s, reader_open(u->s, pool, &(reader_plan){ .max_rows = o.block_rows, .mem_bytes = (size_t)o.mem_mib << 20 }, &r));
+    for (bool end = false;;) {
         block b;
-        st = reader_next(u->s, r, &b, &end);
-        if (st || end) break;
-        sum += add_up(b.view.data, (size_t)b.rows * b.view.stride);
+        BENCH_OK(u->s, reader_next(u->s, r, &b, &end));
+        if (end) break;
+        sum += work(u, b.view);
         reader_done(r, &b);
-    }
-    if (st) {
-        fprintf(stderr, "bench_reader: %s\n", sluice_error(u->s));
-        exit(1);
     }
     *stall += reader_stall_seconds(r);
     reader_close(r);
@@ -115,10 +133,7 @@ static uint64_t through_reader(setup *u, const sluice_pool *pool, const char *pa
 static uint64_t gather(setup *u)
 {
     size_t row = (size_t)o.width * 4;
-    if (pool_gather(u->s, &u->file, u->rows, u->row_count, u->gathered)) {
-        fprintf(stderr, "bench_reader: %s\n", sluice_error(u->s));
-        exit(1);
-    }
+    BENCH_OK(u->s, pool_gather(u->s, &u->file, u->rows, u->row_count, u->gathered));
     for (int64_t i = 0; i < u->row_count; i += 101)
         if (memcmp(u->gathered + i * o.width, (uint8_t *)u->words + (size_t)u->rows[i] * row, row)) return 1;
     return 0;
@@ -148,9 +163,8 @@ static void make(setup *u, char *path)
 {
     int64_t rows = (o.mib << 20) / (o.width * 4);
     u->bytes = (size_t)(rows * o.width) * 4;
-    u->words = aligned_alloc(2 << 20, (u->bytes + (2 << 20)) & ~(size_t)((2 << 20) - 1));
-    if (!u->words) die("memory");
-    for (size_t i = 0; i < u->bytes / 8; i++) u->words[i] = i * 0x9e3779b97f4a7c15u;
+    u->words = bench_memory(u->bytes);
+    bench_fill((float *)u->words, rows * o.width, 1);
     u->fd = mkstemp(path);
     if (u->fd < 0 || pwrite(u->fd, u->words, 128, 0) != 128) die(path);
     for (size_t at = 0; at < u->bytes;) {
@@ -166,18 +180,20 @@ static void make(setup *u, char *path)
     u->memory = (sluice_pool){ .shards = &u->memory_shard, .shard_count = 1, .rows = rows, .width = o.width };
     u->file = u->memory;
     u->file.shards = &u->file_shard;
+    if (o.classes) {
+        float *w = bench_memory((size_t)(o.classes * o.width) * sizeof *w);
+        bench_fill(w, o.classes * o.width, 2);
+        u->packed = bench_memory(sluice_packed_floats(o.classes, o.width) * sizeof *u->packed);
+        u->scores = bench_memory((size_t)(SCORES * rows) * sizeof *u->scores);
+        BENCH_OK(u->s, sluice_op_pack(u->s, &(sluice_op_pack_args){ .w = sluice_rows(w, SLUICE_F32, o.classes, o.width), .out = u->packed }));
+        free(w);
+    }
     u->sum = plain_memory(u);
     u->row_count = rows / 8;
     u->rows = malloc((size_t)u->row_count * sizeof *u->rows);
     u->gathered = malloc((size_t)(u->row_count * o.width) * sizeof(float));
     if (!u->rows || !u->gathered) die("memory");
     for (int64_t i = 0; i < u->row_count; i++) u->rows[i] = (int64_t)((uint64_t)i * 0x9e3779b97f4a7c15u % (uint64_t)rows);
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 static void read_options(int argc, char **argv)
@@ -191,6 +207,7 @@ static void read_options(int argc, char **argv)
         else if (!strcmp(argv[i], "--block-rows")) o.block_rows = v;
         else if (!strcmp(argv[i], "--mem-mib")) o.mem_mib = v;
         else if (!strcmp(argv[i], "--folder")) o.folder = argv[i + 1];
+        else if (!strcmp(argv[i], "--scan")) o.classes = v;
         else if (!strcmp(argv[i], "--only")) o.only = argv[i + 1];
         else fprintf(stderr, "bench_reader: unknown option %s\n", argv[i]), exit(2);
     }
@@ -233,13 +250,13 @@ int main(int argc, char **argv)
     unlink(path);
     printf("%.0f MiB, rows of %lld f32, %d threads, %d rounds\n", (double)u.bytes / (1 << 20), (long long)o.width, o.threads, o.rounds);
     printf("%-22s %-6s %10s %10s %10s %10s %8s\n", "path", "file", "median s", "best s", "GB/s", "of limit", "stall s");
-    for (int w = 0; w < WAYS; w++) qsort(seconds[w], (size_t)o.rounds, sizeof(double), by_value);
     for (int w = 0; w < WAYS; w++) {
-        double s = seconds[w][o.rounds / 2], limit = seconds[ways[w].cold ? WAYS - 1 : 0][o.rounds / 2];
+        double s = bench_quantile(seconds[w], o.rounds, 0.5), best = bench_quantile(seconds[w], o.rounds, 0);
+        double limit = bench_quantile(seconds[ways[w].cold ? WAYS - 1 : 0], o.rounds, 0.5);
         double bytes = (double)u.bytes / (strcmp(ways[w].name, "gather") ? 1 : 8);
         if (s > 0)
             printf("%-22s %-6s %10.4f %10.4f %10.2f %9.0f%% %8.4f\n", ways[w].name, !ways[w].path ? "-" : ways[w].cold ? "cold" : "cached", s,
-                   seconds[w][0], bytes / s * 1e-9, 100 * limit / s * bytes / (double)u.bytes, stall[w] / o.rounds);
+                   best, bytes / s * 1e-9, 100 * limit / s * bytes / (double)u.bytes, stall[w] / o.rounds);
     }
     if (wrong) fprintf(stderr, "bench_reader: a path gave another sum\n");
     sluice_close(u.s);

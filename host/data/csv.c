@@ -251,7 +251,8 @@ void csv_release(csv *c)
 sluice_status csv_write_cell(sluice *s, outfile *f, const char *text)
 {
     sluice_status st = SLUICE_OK;
-    if (!text[strcspn(text, ",\"\r\n")]) return outfile_write(s, f, text, strlen(text));
+    bool mark = !strncmp(text, "\xef\xbb\xbf", 3); /* at the head of a file it would be taken for a byte-order mark */
+    if (!mark && !text[strcspn(text, ",\"\r\n")]) return outfile_write(s, f, text, strlen(text));
     TRY(outfile_write(s, f, "\"", 1));
     for (const char *p = text; *p;) {
         size_t n = strcspn(p, "\"");

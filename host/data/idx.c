@@ -28,7 +28,7 @@ static int64_t big_u32(const uint8_t *p)
 static sluice_status header(sluice *s, gzFile z, array_facts *a)
 {
     sluice_status st = SLUICE_OK;
-    uint8_t magic[4], dims[16];
+    uint8_t magic[4] = { 0 }, dims[16] = { 0 };
     TRY(gz_take(s, z, magic, 4));
     if (magic[0] || magic[1]) FAIL(E_FORMAT, "it does not begin with the two zero bytes of an idx file");
     if (magic[2] != 0x08)

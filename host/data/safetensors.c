@@ -2,6 +2,7 @@
  * Reading is strict, as the format's own rules ask: no hole, no overlap, sizes as the shapes say, no duplicate name. */
 #include "formats.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -269,6 +270,7 @@ sluice_status safetensors_array_open(sluice *s, const char *path, const char *te
     size_t element = 0;
     if ((st = safetensors_open(s, path, &f)) != SLUICE_OK) return st; /* has named the file */
     TRY(choose(s, &f, tensor, &t));
+    assert(t);
     TRY(judge(s, t, &a, &element));
     TRY(array_fit(s, &a, element, (int64_t)(t->offset + t->bytes)));
     *out = a;

@@ -5,6 +5,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd)
 seconds=$2
 shift 2
+# shellcheck disable=SC2046 # names of formats have no spaces
 [ $# -gt 0 ] || set -- $(cd "$here/corpus" && ls)
 failed=
 for name in "$@"; do

@@ -94,7 +94,7 @@ static void each_fails(sluice *s, const char *name, attempt *f)
         CHECK(st == SLUICE_E_MEMORY, "allocation %lld: status %d, '%s'", (long long)n, st, sluice_error(s));
         CHECK(strstr(sluice_error(s), "memory") != NULL, "allocation %lld: '%s'", (long long)n, sluice_error(s));
     }
-    CHECK(tried > 5, "only %lld allocations", (long long)tried);
+    CHECK(tried > 1, "only %lld allocations", (long long)tried);
 }
 
 int main(int argc, char **argv)

@@ -175,9 +175,11 @@ out:
 
 static sluice_status refuse_type(sluice *s, const char *path, const char *descr)
 {
-    if (descr[0] == '[') return sluice_fail(s, SLUICE_E_TYPE, "it holds records of several fields, an array of one type is needed");
-    sluice_status st = sluice_fail(s, SLUICE_E_TYPE,
-                                   "element type '%s' is none of <f4 <f2 <f8 |i1 |u1 (features) or integers (labels, ids)", descr);
+    if (descr[0] == '[')
+        return sluice_fail(s, SLUICE_E_TYPE, "it holds records of several fields, an array of one type is needed");
+    sluice_status st =
+        sluice_fail(s, SLUICE_E_TYPE,
+                    "element type '%s' is none of <f4 <f2 <f8 |i1 |u1 (features) or integers (labels, ids)", descr);
     return sluice_hint(s, st, "python -c \"import numpy as n; n.save('new.npy', n.load('%s').astype('<f4'))\"", path);
 }
 

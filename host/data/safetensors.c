@@ -290,26 +290,33 @@ static void order_by_width(const st_tensor *t, int count, int *order)
             if (dtype_bytes(t[i].dtype) == width) order[n++] = i;
 }
 
+/* {"dtype": ..., "shape": ..., "data_offsets": [from, to]}, or NULL when out of memory. */
+static json_t *entry_json(const st_tensor *t, size_t from, size_t to)
+{
+    json_t *shape = json_array();
+    for (int i = 0; i < t->ndim; i++)
+        if (json_array_append_new(shape, json_integer(t->shape[i]))) {
+            json_decref(shape);
+            return NULL;
+        }
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", t->dtype, "shape", shape, "data_offsets", (json_int_t)from,
+                     (json_int_t)to);
+}
+
+/* Adds t's entry, its data at *at of the file's data, and moves *at behind it. */
 static sluice_status entry_make(sluice *s, const st_tensor *t, size_t *at, json_t *root)
 {
     size_t bytes = (size_t)dtype_bytes(t->dtype), end;
-    json_t *shape = json_array(), *entry;
-    for (int i = 0; i < t->ndim; i++) {
-        json_array_append_new(shape, json_integer(t->shape[i]));
+    for (int i = 0; i < t->ndim; i++)
         if (t->shape[i] < 0 || mul_overflows(bytes, (size_t)t->shape[i], &bytes)) bytes = SIZE_MAX;
-    }
-    if (bytes != t->bytes || __builtin_add_overflow(*at, bytes, &end)) {
-        json_decref(shape);
+    if (bytes != t->bytes || __builtin_add_overflow(*at, bytes, &end))
         return sluice_fail(s, SLUICE_E_SHAPE, "tensor '%s': shape and %zu bytes do not fit", t->name, t->bytes);
-    }
-    entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", t->dtype, "shape", shape, "data_offsets", (json_int_t)*at,
-                      (json_int_t)end);
-    if (json_object_get(root, t->name)) {
-        json_decref(entry);
+    if (json_object_get(root, t->name))
         return sluice_fail(s, SLUICE_E_DATA, "tensor name '%s' is there twice", t->name);
-    }
-    if (json_object_set_new(root, t->name, entry)) /* takes entry over also when it fails, and NULL fails */
+    if (!utf8_valid(t->name, strlen(t->name)))
         return sluice_fail(s, SLUICE_E_DATA, "tensor name '%s' is not UTF-8", t->name);
+    if (json_object_set_new(root, t->name, entry_json(t, *at, end))) /* fails for NULL, and frees what it cannot keep */
+        return sluice_fail(s, SLUICE_E_MEMORY, "out of memory");
     *at = end;
     return SLUICE_OK;
 }

@@ -1,7 +1,7 @@
 /* fuzz.h - a fuzz target is one function of bytes; it must neither crash nor break what it promises about its result.
  *
- * Two programs are made of each fuzz_<format>.c: with driver.c one that every compiler builds, which runs the corpus and
- * a fixed number of mutations of it (a test); with clang's libFuzzer one that searches (make fuzz). */
+ * Two programs are made of each fuzz_<format>.c.  With driver.c one that every compiler builds: it runs the corpus and a
+ * fixed number of mutations of it, as a test.  With clang's libFuzzer one that searches (make fuzz). */
 #ifndef FUZZ_H
 #define FUZZ_H
 

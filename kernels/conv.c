@@ -12,19 +12,23 @@
 #include "regtile.h"
 
 enum {
-    BLOCK_IMAGES = 8,     /* images whose weight gradient is one chain of fma; the blocks' sums are added in order */
-    WAVE_BLOCKS = 16      /* blocks whose sums are held at a time */
+    BLOCK_IMAGES = 8, /* images whose weight gradient is one chain of fma; the blocks' sums are added in order */
+    WAVE_BLOCKS = 16  /* blocks whose sums are held at a time */
 };
 
 /* ---- frames ---- */
 
 typedef struct frame {
-    int64_t h, w, c;      /* with padding */
-    int64_t top;          /* rows above and columns left of the image */
-    int64_t step;         /* distance of the image's pixels in it: 1, or the stride of a spread gradient */
+    int64_t h, w, c; /* with padding */
+    int64_t top;     /* rows above and columns left of the image */
+    int64_t step;    /* distance of the image's pixels in it: 1, or the stride of a spread gradient */
 } frame;
 
-static size_t element_bytes(sluice_type t) { return t == SLUICE_F32 ? 4 : t == SLUICE_F16 || t == SLUICE_BF16 ? 2 : 1; }
+static size_t element_bytes(sluice_type t)
+{
+    if (t == SLUICE_F32) return 4;
+    return t == SLUICE_F16 || t == SLUICE_BF16 ? 2 : 1;
+}
 
 static size_t frame_floats(const frame *f) { return (size_t)(f->h * f->w * f->c); }
 
@@ -49,7 +53,8 @@ static void widen(const void *from, sluice_type type, float *to, int64_t n)
 }
 
 /* The pixels of image [h, w, c] into buf; what lies between and around them must be 0 already and stays so. */
-static void frame_fill(const frame *f, const char *image, sluice_type type, size_t type_bytes, int64_t h, int64_t w, float *buf)
+static void frame_fill(const frame *f, const char *image, sluice_type type, size_t type_bytes, int64_t h, int64_t w,
+                       float *buf)
 {
     for (int64_t y = 0; y < h; y++) {
         const char *row = image + (size_t)(y * w * f->c) * type_bytes;
@@ -69,12 +74,12 @@ typedef struct windows {
     frame f;
     int64_t kernel, stride;
     int64_t out_h, out_w, out_c;
-    int64_t in_h, in_w;           /* of an image, without padding */
-    const float *packed;          /* [out_c/16][kernel*kernel*c][16] */
-    const float *bias;            /* [out_c up to a multiple of 16] */
-    int relu, scaled;             /* scaled: sums start from 0, then fma(scale, sum, bias) */
+    int64_t in_h, in_w;  /* of an image, without padding */
+    const float *packed; /* [out_c/16][kernel*kernel*c][16] */
+    const float *bias;   /* [out_c up to a multiple of 16] */
+    int relu, scaled;    /* scaled: sums start from 0, then fma(scale, sum, bias) */
     sluice_view from, to;
-    float *frames;                /* [threads][frame_floats], zeroed */
+    float *frames; /* [threads][frame_floats], zeroed */
 } windows;
 
 V16_FN void window_tile(const windows *p, int rows, int vectors, const float *img, int64_t co, float scale, float *out)
@@ -84,19 +89,18 @@ V16_FN void window_tile(const windows *p, int rows, int vectors, const float *im
     tile t;
     tile_begin(&t, rows, vectors, p->scaled ? NULL : p->bias + co);
     for (int64_t ky = 0; ky < p->kernel; ky++)
-        tile_add(&t, rows, vectors, img + ky * p->f.w * p->f.c, p->stride * p->f.c, 1, w + ky * run * 16, 16, depth * 16, run);
-    if (p->scaled)
-        TILE_UNROLL for (int r = 0; r < rows; r++)
-            TILE_UNROLL for (int v = 0; v < vectors; v++)
-                t.sum[r][v] = v16_fma(v16_set1(scale), t.sum[r][v], v16_load(p->bias + co + 16 * v));
+        tile_add(&t, rows, vectors, img + ky * p->f.w * p->f.c, p->stride * p->f.c, 1, w + ky * run * 16, 16,
+                 depth * 16, run);
+    if (p->scaled) tile_scale(&t, rows, vectors, scale, p->bias + co);
     tile_store(&t, rows, vectors, p->relu, out + co, p->out_c, p->out_c - co);
 }
 
 static void window_tile_1(const windows *p, int rows, const float *img, int64_t co, float scale, float *out)
 {
     switch (rows) {
-#define X(r) case r: window_tile(p, r, 1, img, co, scale, out); break;
-    TILE_CASES(X)
+#define X(r) \
+    case r: window_tile(p, r, 1, img, co, scale, out); break;
+        TILE_CASES(X)
 #undef X
     }
 }
@@ -104,8 +108,9 @@ static void window_tile_1(const windows *p, int rows, const float *img, int64_t 
 static void window_tile_2(const windows *p, int rows, const float *img, int64_t co, float scale, float *out)
 {
     switch (rows) {
-#define X(r) case r: window_tile(p, r, 2, img, co, scale, out); break;
-    TILE_CASES(X)
+#define X(r) \
+    case r: window_tile(p, r, 2, img, co, scale, out); break;
+        TILE_CASES(X)
 #undef X
     }
 }
@@ -123,7 +128,8 @@ static void windows_image(const windows *p, int64_t i, float *buf)
     float *out = (float *)((char *)p->to.data + (size_t)i * p->to.stride);
     float scale = p->from.scale ? p->from.scale[i] : 1.0f;
     int64_t step = tile_rows(p->out_w);
-    frame_fill(&p->f, (const char *)p->from.data + (size_t)i * p->from.stride, p->from.type, bytes, p->in_h, p->in_w, buf);
+    frame_fill(&p->f, (const char *)p->from.data + (size_t)i * p->from.stride, p->from.type, bytes, p->in_h, p->in_w,
+               buf);
     for (int64_t co = 0; co < p->out_c; co += 32)
         for (int64_t y = 0; y < p->out_h; y++)
             for (int64_t x = 0; x < p->out_w; x += step) {
@@ -150,11 +156,13 @@ sluice_status TIER_FN(op_conv)(sluice_exec *x, const sluice_op_conv_args *a)
     int scaled = a->x.type == SLUICE_I8 || a->x.type == SLUICE_U8;
     size_t framed = (size_t)x->threads * frame_floats(&f);
     float *scratch = x->scratch(x, ((size_t)lanes + framed) * sizeof *scratch);
-    if (!scratch) return x->fail(x, SLUICE_E_MEMORY, "no memory for %zu bytes of padded images", framed * sizeof *scratch);
+    if (!scratch)
+        return x->fail(x, SLUICE_E_MEMORY, "no memory for %zu bytes of padded images", framed * sizeof *scratch);
     memset(scratch, 0, ((size_t)lanes + framed) * sizeof *scratch);
     if (a->bias) memcpy(scratch, a->bias, (size_t)q->cout * sizeof *scratch);
-    windows p = { f, q->kernel, q->stride, q->out_h, q->out_w, q->cout, q->h, q->w,
-                  a->packed, scratch, a->relu, scaled, a->x, a->out, scratch + lanes };
+    windows p = { .f = f, .kernel = q->kernel, .stride = q->stride, .relu = a->relu, .scaled = scaled };
+    p.out_h = q->out_h, p.out_w = q->out_w, p.out_c = q->cout, p.in_h = q->h, p.in_w = q->w;
+    p.from = a->x, p.to = a->out, p.packed = a->packed, p.bias = scratch, p.frames = scratch + lanes;
     cpu_parallel(x, a->x.rows, 1, windows_images, &p);
     return SLUICE_OK;
 }
@@ -169,7 +177,8 @@ static void turn_weights(const sluice_conv_shape *q, const float *w, float *pack
     for (int64_t co = 0; co < q->cout; co++)
         for (int64_t tap = 0; tap < taps; tap++)
             for (int64_t ci = 0; ci < q->cin; ci++)
-                packed[(ci / 16 * depth + (taps - 1 - tap) * q->cout + co) * 16 + ci % 16] = w[(co * taps + tap) * q->cin + ci];
+                packed[(ci / 16 * depth + (taps - 1 - tap) * q->cout + co) * 16 + ci % 16] =
+                    w[(co * taps + tap) * q->cin + ci];
 }
 
 sluice_status TIER_FN(op_conv_input)(sluice_exec *x, const sluice_op_conv_input_args *a)
@@ -177,13 +186,16 @@ sluice_status TIER_FN(op_conv_input)(sluice_exec *x, const sluice_op_conv_input_
     const sluice_conv_shape *q = &a->shape;
     frame f = { q->h + q->kernel - 1, q->w + q->kernel - 1, q->cout, q->kernel - 1 - q->pad, q->stride };
     int64_t lanes = (q->cin + 15) / 16 * 16;
-    size_t weights = sluice_packed_floats(q->cin, q->kernel * q->kernel * q->cout), framed = (size_t)x->threads * frame_floats(&f);
+    size_t weights = sluice_packed_floats(q->cin, q->kernel * q->kernel * q->cout),
+           framed = (size_t)x->threads * frame_floats(&f);
     float *scratch = x->scratch(x, (weights + (size_t)lanes + framed) * sizeof *scratch);
-    if (!scratch) return x->fail(x, SLUICE_E_MEMORY, "no memory for %zu bytes of padded gradients", framed * sizeof *scratch);
+    if (!scratch)
+        return x->fail(x, SLUICE_E_MEMORY, "no memory for %zu bytes of padded gradients", framed * sizeof *scratch);
     turn_weights(q, a->w, scratch);
     memset(scratch + weights, 0, ((size_t)lanes + framed) * sizeof *scratch);
-    windows p = { f, q->kernel, 1, q->h, q->w, q->cin, q->out_h, q->out_w,
-                  scratch, scratch + weights, 0, 0, a->g, a->out, scratch + weights + lanes };
+    windows p = { .f = f, .kernel = q->kernel, .stride = 1, .out_h = q->h, .out_w = q->w, .out_c = q->cin };
+    p.in_h = q->out_h, p.in_w = q->out_w, p.from = a->g, p.to = a->out;
+    p.packed = scratch, p.bias = scratch + weights, p.frames = scratch + weights + lanes;
     cpu_parallel(x, a->g.rows, 1, windows_images, &p);
     return SLUICE_OK;
 }
@@ -193,11 +205,11 @@ sluice_status TIER_FN(op_conv_input)(sluice_exec *x, const sluice_op_conv_input_
 typedef struct gradient {
     const sluice_op_conv_weight_args *a;
     frame f;
-    int64_t depth, lanes;         /* kernel*kernel*cin; cout up to a multiple of 16 */
-    int64_t first;                /* first block of the wave */
-    float *sums;                  /* [WAVE_BLOCKS][depth + 1][lanes], the last row is the bias */
-    float *frames;                /* [threads][frame_floats], zeroed */
-    float *gs;                    /* [threads][pixels][lanes], zeroed, where cout is no multiple of 16 */
+    int64_t depth, lanes; /* kernel*kernel*cin; cout up to a multiple of 16 */
+    int64_t first;        /* first block of the wave */
+    float *sums;          /* [WAVE_BLOCKS][depth + 1][lanes], the last row is the bias */
+    float *frames;        /* [threads][frame_floats], zeroed */
+    float *gs;            /* [threads][pixels][lanes], zeroed, where cout is no multiple of 16 */
 } gradient;
 
 V16_FN void weight_tile(const gradient *p, int rows, int vectors, const float *img, const float *g, float *sum)
@@ -214,8 +226,9 @@ V16_FN void weight_tile(const gradient *p, int rows, int vectors, const float *i
 static void weight_tile_1(const gradient *p, int rows, const float *img, const float *g, float *sum)
 {
     switch (rows) {
-#define X(r) case r: weight_tile(p, r, 1, img, g, sum); break;
-    TILE_CASES(X)
+#define X(r) \
+    case r: weight_tile(p, r, 1, img, g, sum); break;
+        TILE_CASES(X)
 #undef X
     }
 }
@@ -223,8 +236,9 @@ static void weight_tile_1(const gradient *p, int rows, const float *img, const f
 static void weight_tile_2(const gradient *p, int rows, const float *img, const float *g, float *sum)
 {
     switch (rows) {
-#define X(r) case r: weight_tile(p, r, 2, img, g, sum); break;
-    TILE_CASES(X)
+#define X(r) \
+    case r: weight_tile(p, r, 2, img, g, sum); break;
+        TILE_CASES(X)
 #undef X
     }
 }
@@ -264,7 +278,8 @@ static void weight_block(const gradient *p, int64_t block, int thread)
         frame_fill(&p->f, (const char *)xs->data + (size_t)i * xs->stride, SLUICE_F32, sizeof(float), q->h, q->w, img);
         if (q->cout != p->lanes) {
             float *wide = p->gs + (size_t)thread * (size_t)(pixels * p->lanes);
-            for (int64_t j = 0; j < pixels; j++) memcpy(wide + j * p->lanes, g + j * q->cout, (size_t)q->cout * sizeof *wide);
+            for (int64_t j = 0; j < pixels; j++)
+                memcpy(wide + j * p->lanes, g + j * q->cout, (size_t)q->cout * sizeof *wide);
             g = wide;
         }
         weight_image(p, img, g, sum);
@@ -288,16 +303,20 @@ static void weight_fold(const gradient *p, float *total, int64_t blocks)
 sluice_status TIER_FN(op_conv_weight)(sluice_exec *x, const sluice_op_conv_weight_args *a)
 {
     const sluice_conv_shape *q = &a->shape;
-    gradient p = { .a = a, .f = { q->h + 2 * q->pad, q->w + 2 * q->pad, q->cin, q->pad, 1 },
-                   .depth = q->kernel * q->kernel * q->cin, .lanes = (q->cout + 15) / 16 * 16 };
+    gradient p = { .a = a,
+                   .f = { q->h + 2 * q->pad, q->w + 2 * q->pad, q->cin, q->pad, 1 },
+                   .depth = q->kernel * q->kernel * q->cin,
+                   .lanes = (q->cout + 15) / 16 * 16 };
     int64_t blocks = (a->x.rows + BLOCK_IMAGES - 1) / BLOCK_IMAGES, wave = blocks < WAVE_BLOCKS ? blocks : WAVE_BLOCKS;
     size_t size = (size_t)((p.depth + 1) * p.lanes), threads = (size_t)x->threads;
-    size_t framed = threads * frame_floats(&p.f), wide = q->cout == p.lanes ? 0 : threads * (size_t)(q->out_h * q->out_w * p.lanes);
+    size_t framed = threads * frame_floats(&p.f),
+           wide = q->cout == p.lanes ? 0 : threads * (size_t)(q->out_h * q->out_w * p.lanes);
     size_t total = size * (size_t)(wave + 1) + framed + wide;
     float *scratch = x->scratch(x, total * sizeof *scratch);
-    if (!scratch) return x->fail(x, SLUICE_E_MEMORY, "no memory for %zu bytes of weight gradients", total * sizeof *scratch);
+    if (!scratch)
+        return x->fail(x, SLUICE_E_MEMORY, "no memory for %zu bytes of weight gradients", total * sizeof *scratch);
     p.sums = scratch + size;
-    p.gs = p.sums + size * (size_t)wave;      /* before the frames, whose size is no multiple of 16 floats */
+    p.gs = p.sums + size * (size_t)wave; /* before the frames, whose size is no multiple of 16 floats */
     p.frames = p.gs + wide;
     memset(scratch, 0, size * sizeof *scratch);
     memset(p.gs, 0, (wide + framed) * sizeof *scratch);

@@ -36,7 +36,10 @@ static int64_t window(const shape *q, int64_t oy, int64_t ox)
 
 /* ---- downsample ---- */
 
-typedef struct down { const sluice_op_downsample_args *a; shape q; } down;
+typedef struct down {
+    const sluice_op_downsample_args *a;
+    shape q;
+} down;
 
 V16_FN v16 pool(const shape *q, const float *x, int64_t n)
 {
@@ -60,7 +63,8 @@ static void down_images(void *arg, int64_t first, int64_t last, int thread)
         for (int64_t oy = 0; oy < q->out_h; oy++)
             for (int64_t ox = 0; ox < q->out_w; ox++)
                 for (int64_t k = 0; k < q->c; k += 16)
-                    store_lanes(out + (oy * q->out_w + ox) * q->c + k, pool(q, x + window(q, oy, ox) + k, q->c - k), q->c - k);
+                    store_lanes(out + (oy * q->out_w + ox) * q->c + k, pool(q, x + window(q, oy, ox) + k, q->c - k),
+                                q->c - k);
     }
 }
 
@@ -73,7 +77,10 @@ sluice_status TIER_FN(op_downsample)(sluice_exec *x, const sluice_op_downsample_
 
 /* ---- upsample ---- */
 
-typedef struct up { const sluice_op_upsample_args *a; shape q; } up;
+typedef struct up {
+    const sluice_op_upsample_args *a;
+    shape q;
+} up;
 
 /* g of up to 16 channels to the first largest pixel of each; the others get 0. */
 V16_FN void spread_max(const shape *q, const float *x, v16 g, float *out, int64_t n)
@@ -88,7 +95,7 @@ V16_FN void spread_max(const shape *q, const float *x, v16 g, float *out, int64_
     for (int64_t y = 0; y < q->size_y; y++)
         for (int64_t i = 0; i < q->size_x; i++) {
             float here = (float)(y * q->size_x + i);
-            v16 upto = v16_gt_select(v16_set1(here + 0.5f), at, g, v16_zero());   /* at <= here ... */
+            v16 upto = v16_gt_select(v16_set1(here + 0.5f), at, g, v16_zero()); /* at <= here ... */
             store_lanes(out + (y * q->w + i) * q->c, v16_gt_select(at, v16_set1(here - 0.5f), upto, v16_zero()), n);
         }
 }
@@ -111,7 +118,7 @@ static void up_images(void *arg, int64_t first, int64_t last, int thread)
         const float *x = (const float *)((const char *)a->x.data + (size_t)i * a->x.stride);
         const float *g = (const float *)((const char *)a->g.data + (size_t)i * a->g.stride);
         float *out = (float *)((char *)a->out.data + (size_t)i * a->out.stride);
-        if (!whole) memset(out, 0, (size_t)(a->h * a->w * a->c) * sizeof *out);   /* the rest no window covers */
+        if (!whole) memset(out, 0, (size_t)(a->h * a->w * a->c) * sizeof *out); /* the rest no window covers */
         for (int64_t oy = 0; oy < q->out_h; oy++)
             for (int64_t ox = 0; ox < q->out_w; ox++)
                 for (int64_t k = 0; k < q->c; k += 16) {

@@ -6,13 +6,14 @@
 #include "cpu.h"
 #include "philox.h"
 
-enum { DRAWS = 32 };       /* more than 16, else gcc unrolls the loops before it looks for vectors */
+enum { DRAWS = 32 }; /* more than 16, else gcc unrolls the loops before it looks for vectors */
 
 /* ex_philox() for the counters (id, draw + i). */
 static void philox_draws(const uint32_t key[2], uint64_t id, uint32_t draw, uint32_t out[DRAWS][4])
 {
     uint32_t c0[DRAWS], c1[DRAWS], c2[DRAWS], c3[DRAWS], k0 = key[0], k1 = key[1];
-    for (int i = 0; i < DRAWS; i++) c0[i] = (uint32_t)id, c1[i] = (uint32_t)(id >> 32), c2[i] = draw + (uint32_t)i, c3[i] = 0;
+    for (int i = 0; i < DRAWS; i++)
+        c0[i] = (uint32_t)id, c1[i] = (uint32_t)(id >> 32), c2[i] = draw + (uint32_t)i, c3[i] = 0;
     for (int round = 0; round < 10; round++) {
         for (int i = 0; i < DRAWS; i++) {
             uint64_t p = (uint64_t)0xd2511f53u * c0[i], q = (uint64_t)0xcd9e8d57u * c2[i];

@@ -35,7 +35,7 @@ static float row_sum(const float *z, int64_t c, int64_t best, float *e)
         for (int64_t j = from; j < to; j += 16) {
             float d[16];
             int64_t n = cpu_min(16, to - j);
-            for (int64_t i = 0; i < 16; i++) d[i] = i < n ? ex_gap(ex_logit(z[j + i], 1.0f), z1) : -128.0f;   /* exp: 0 */
+            for (int64_t i = 0; i < 16; i++) d[i] = i < n ? ex_gap(ex_logit(z[j + i], 1.0f), z1) : -128.0f; /* exp: 0 */
             v16 x = v16_exp(v16_load(d));
             v16_store(d, x);
             if (e) memcpy(e + j, d, (size_t)n * sizeof *e);
@@ -50,11 +50,14 @@ static float row_sum(const float *z, int64_t c, int64_t best, float *e)
     return ex_fold16(total);
 }
 
-typedef struct block_sum { double loss; int64_t correct; } block_sum;
+typedef struct block_sum {
+    double loss;
+    int64_t correct;
+} block_sum;
 
 typedef struct work {
     const sluice_op_loss_args *a;
-    block_sum *sums;      /* one per block of rows */
+    block_sum *sums; /* one per block of rows */
 } work;
 
 static void row_loss(const sluice_op_loss_args *a, int64_t i, block_sum *b)
@@ -69,7 +72,7 @@ static void row_loss(const sluice_op_loss_args *a, int64_t i, block_sum *b)
         b->loss += (double)ex_nan();
         return;
     }
-    float target = z[t], z1 = z[best];       /* before g, which may be logits itself, is written */
+    float target = z[t], z1 = z[best]; /* before g, which may be logits itself, is written */
     float s = row_sum(z, c, best, g);
     b->loss += (double)weight * ((double)z1 - (double)target + (double)ex_log1p(s));
     b->correct += best == t;
@@ -77,7 +80,8 @@ static void row_loss(const sluice_op_loss_args *a, int64_t i, block_sum *b)
     float scale = weight * a->grad_scale, sum = 1.0f + s;
     for (int64_t j = 0; j < c; j++) {
         float p = j == best ? 1.0f / sum : g[j] / sum;
-        float q = j != t ? p : j == best ? -(s / sum) : p - 1.0f;
+        float q = j != t ? p : j == best ? -(s / sum)
+                                         : p - 1.0f;
         g[j] = scale * q + 0.0f;
     }
 }

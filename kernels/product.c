@@ -8,19 +8,19 @@
 #include "regtile.h"
 
 enum {
-    SPAN = 256,           /* columns of x: 1 KiB of a row, long enough for the memory's own prefetch */
-    ROWS = 64             /* rows of a block: 64 KiB of x */
+    SPAN = 256, /* columns of x: 1 KiB of a row, long enough for the memory's own prefetch */
+    ROWS = 64   /* rows of a block: 64 KiB of x */
 };
 
 typedef struct work {
     const sluice_op_product_args *a;
-    int64_t lanes;        /* d up to a multiple of 16 */
-    float *sums;          /* [c][lanes] */
-    float *tails;         /* [threads][ROWS][16]: the last columns of a block, zeros above d */
+    int64_t lanes; /* d up to a multiple of 16 */
+    float *sums;   /* [c][lanes] */
+    float *tails;  /* [threads][ROWS][16]: the last columns of a block, zeros above d */
 } work;
 
-V16_FN void product_tile(int rows, int vectors, const float *g, int64_t gs, const float *x, int64_t xs, int64_t n, float *sum,
-                         int64_t lanes)
+V16_FN void product_tile(int rows, int vectors, const float *g, int64_t gs, const float *x, int64_t xs, int64_t n,
+                         float *sum, int64_t lanes)
 {
     tile t;
     tile_load(&t, rows, vectors, sum, lanes);
@@ -28,20 +28,24 @@ V16_FN void product_tile(int rows, int vectors, const float *g, int64_t gs, cons
     tile_save(&t, rows, vectors, sum, lanes);
 }
 
-static void product_tile_1(int rows, const float *g, int64_t gs, const float *x, int64_t xs, int64_t n, float *sum, int64_t lanes)
+static void product_tile_1(int rows, const float *g, int64_t gs, const float *x, int64_t xs, int64_t n, float *sum,
+                           int64_t lanes)
 {
     switch (rows) {
-#define X(r) case r: product_tile(r, 1, g, gs, x, xs, n, sum, lanes); break;
-    TILE_CASES(X)
+#define X(r) \
+    case r: product_tile(r, 1, g, gs, x, xs, n, sum, lanes); break;
+        TILE_CASES(X)
 #undef X
     }
 }
 
-static void product_tile_2(int rows, const float *g, int64_t gs, const float *x, int64_t xs, int64_t n, float *sum, int64_t lanes)
+static void product_tile_2(int rows, const float *g, int64_t gs, const float *x, int64_t xs, int64_t n, float *sum,
+                           int64_t lanes)
 {
     switch (rows) {
-#define X(r) case r: product_tile(r, 2, g, gs, x, xs, n, sum, lanes); break;
-    TILE_CASES(X)
+#define X(r) \
+    case r: product_tile(r, 2, g, gs, x, xs, n, sum, lanes); break;
+        TILE_CASES(X)
 #undef X
     }
 }

@@ -2,7 +2,7 @@
 #include "cpu.h"
 #include "lanes.h"
 
-enum { PIECE = 4096 };    /* weights a thread takes at a time */
+enum { PIECE = 4096 }; /* weights a thread takes at a time */
 
 /* b^n by squaring: multiplications alone, so that no libm decides a bit. */
 static double power(double b, int64_t n)
@@ -15,7 +15,7 @@ static double power(double b, int64_t n)
 
 typedef struct adam_work {
     const sluice_op_adam_args *a;
-    float gain1, gain2;           /* 1 - beta^step: what the averages have seen of their weight */
+    float gain1, gain2; /* 1 - beta^step: what the averages have seen of their weight */
 } adam_work;
 
 V16_FN void adam_16(const adam_work *p, v16 *w, v16 g, v16 *m, v16 *v)
@@ -43,7 +43,8 @@ static void adam_pieces(void *arg, int64_t first, int64_t last, int thread)
 
 sluice_status TIER_FN(op_adam)(sluice_exec *x, const sluice_op_adam_args *a)
 {
-    adam_work p = { a, (float)(1.0 - power((double)a->beta1, a->step)), (float)(1.0 - power((double)a->beta2, a->step)) };
+    adam_work p = { a, (float)(1.0 - power((double)a->beta1, a->step)),
+                    (float)(1.0 - power((double)a->beta2, a->step)) };
     cpu_parallel(x, a->count, PIECE, adam_pieces, &p);
     return SLUICE_OK;
 }

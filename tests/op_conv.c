@@ -1,7 +1,8 @@
 /* op_conv.c - convolution against its definition in double.  Values are eighths, so every sum is exact. */
 #include "conv_cases.h"
 
-static double wanted(const sluice_conv_shape *q, const double *x, const float *w, const float *bias, int64_t oy, int64_t ox, int64_t co)
+static double wanted(const sluice_conv_shape *q, const double *x, const float *w, const float *bias, int64_t oy,
+                     int64_t ox, int64_t co)
 {
     double sum = 0;
     for (int64_t ky = 0; ky < q->kernel; ky++)
@@ -23,8 +24,10 @@ static void store(const double *v, int64_t count, sluice_type type, void *out)
         switch (type) {
         case SLUICE_F32: ((float *)out)[i] = f; break;
         case SLUICE_BF16: ((uint16_t *)out)[i] = (uint16_t)(bits >> 16); break;
-        case SLUICE_F16:      /* a normal number or 0 */
-            ((uint16_t *)out)[i] = (uint16_t)(f == 0 ? 0 : (bits >> 16 & 0x8000) | (((bits >> 23 & 0xff) - 112) << 10) | (bits >> 13 & 0x3ff));
+        case SLUICE_F16: /* a normal number or 0 */
+            ((uint16_t *)out)[i] =
+                (uint16_t)(f == 0 ? 0
+                                  : (bits >> 16 & 0x8000) | (((bits >> 23 & 0xff) - 112) << 10) | (bits >> 13 & 0x3ff));
             break;
         case SLUICE_I8: ((int8_t *)out)[i] = (int8_t)f; break;
         default: ((uint8_t *)out)[i] = (uint8_t)f;
@@ -34,8 +37,9 @@ static void store(const double *v, int64_t count, sluice_type type, void *out)
 
 static void one(const struct conv_case *k, sluice_type type, int relu, int with_bias, size_t off)
 {
-    if (!case_is("n=%d h=%d w=%d cin=%d cout=%d kernel=%d stride=%d pad=%d %s relu=%d bias=%d off=%zu", (int)k->n, (int)k->h, (int)k->w,
-                 (int)k->cin, (int)k->cout, (int)k->kernel, (int)k->stride, (int)k->pad, sluice_type_name(type), relu, with_bias, off))
+    if (!case_is("n=%d h=%d w=%d cin=%d cout=%d kernel=%d stride=%d pad=%d %s relu=%d bias=%d off=%zu", (int)k->n,
+                 (int)k->h, (int)k->w, (int)k->cin, (int)k->cout, (int)k->kernel, (int)k->stride, (int)k->pad,
+                 sluice_type_name(type), relu, with_bias, off))
         return;
     sluice_conv_shape q = conv_shape(k);
     int64_t d = q.h * q.w * q.cin, depth = q.kernel * q.kernel * q.cin, wide = q.out_h * q.out_w * q.cout;
@@ -43,11 +47,14 @@ static void one(const struct conv_case *k, sluice_type type, int relu, int with_
     bool whole = type == SLUICE_I8 || type == SLUICE_U8;
     guarded x = guarded_new((size_t)k->n * stride, off), out = guarded_new((size_t)(k->n * wide) * 4, off);
     double *v = calloc((size_t)(k->n * d + 1), sizeof *v);
-    float *w = calloc((size_t)(q.cout * depth), 4), *bias = calloc((size_t)q.cout, 4), *first = calloc((size_t)(k->n * wide + 1), 4);
+    float *w = calloc((size_t)(q.cout * depth), 4), *bias = calloc((size_t)q.cout, 4),
+          *first = calloc((size_t)(k->n * wide + 1), 4);
     float *packed = aligned_alloc(64, sluice_packed_floats(q.cout, depth) * 4), *scale = calloc((size_t)k->n + 1, 4);
     rng r = { 7 };
-    for (int64_t i = 0; i < k->n * d; i++) v[i] = ((int)(rng_u64(&r) % 65) - (type == SLUICE_U8 ? 0 : 32)) / (whole ? 1.0 : 8.0);
-    for (int64_t i = 0; i < k->n; i++) scale[i] = 0.25f * (float)(1 + i % 3), store(v + i * d, d, type, (char *)x.p + (size_t)i * stride);
+    for (int64_t i = 0; i < k->n * d; i++)
+        v[i] = ((int)(rng_u64(&r) % 65) - (type == SLUICE_U8 ? 0 : 32)) / (whole ? 1.0 : 8.0);
+    for (int64_t i = 0; i < k->n; i++)
+        scale[i] = 0.25f * (float)(1 + i % 3), store(v + i * d, d, type, (char *)x.p + (size_t)i * stride);
     fill_eighths(w, q.cout * depth, 8), fill_eighths(bias, q.cout, 9);
 
     for (int t = 0; t < tier_count(); t++)
@@ -56,14 +63,16 @@ static void one(const struct conv_case *k, sluice_type type, int relu, int with_
             sluice_op_conv_args a = { .shape = q, .packed = packed, .bias = with_bias ? bias : NULL, .relu = relu };
             a.x = (sluice_view){ x.p, k->n, d, stride, type, whole ? scale : NULL };
             a.out = sluice_rows(out.p, SLUICE_F32, k->n, wide);
-            CHECK_OK(s, sluice_op_pack(s, &(sluice_op_pack_args){ .w = sluice_rows(w, SLUICE_F32, q.cout, depth), .out = packed }));
+            CHECK_OK(s, sluice_op_pack(s, &(sluice_op_pack_args){ .w = sluice_rows(w, SLUICE_F32, q.cout, depth),
+                                                                  .out = packed }));
             CHECK_OK(s, sluice_op_conv(s, &a));
             const float *got = out.p;
             for (int64_t i = 0; i < k->n * wide && t == 0 && threads == 1; i++) {
                 int64_t image = i / wide, pixel = i % wide / q.cout, co = i % q.cout;
                 double z = wanted(&q, v + image * d, w, NULL, pixel / q.out_w, pixel % q.out_w, co);
                 z = z * (whole ? (double)scale[image] : 1) + (with_bias ? (double)bias[co] : 0);
-                CHECK_NEAR((double)got[i], relu && z < 0 ? 0 : z, 0, "image %d pixel %d channel %d", (int)image, (int)pixel, (int)co);
+                CHECK_NEAR((double)got[i], relu && z < 0 ? 0 : z, 0, "image %d pixel %d channel %d", (int)image,
+                           (int)pixel, (int)co);
             }
             if (t == 0 && threads == 1) memcpy(first, got, (size_t)(k->n * wide) * 4);
             CHECK_SAME(first, got, (size_t)(k->n * wide) * 4, "%s, %d threads", tier_name(t), threads);
@@ -80,14 +89,19 @@ static void rounded(void)
     if (!case_is("rounded sums: one chain, k = (ky, kx, channel)")) return;
     sluice_conv_shape q = conv_shape(&(struct conv_case){ 1, 13, 17, 6, 37, 3, 1, 1 });
     int64_t d = q.h * q.w * q.cin, depth = 9 * q.cin, wide = q.out_h * q.out_w * q.cout;
-    float *x = calloc((size_t)d, 4), *w = calloc((size_t)(q.cout * depth), 4), *bias = calloc((size_t)q.cout, 4), *out = calloc((size_t)wide, 4);
+    float *x = calloc((size_t)d, 4), *w = calloc((size_t)(q.cout * depth), 4), *bias = calloc((size_t)q.cout, 4),
+          *out = calloc((size_t)wide, 4);
     float *packed = aligned_alloc(64, sluice_packed_floats(q.cout, depth) * 4);
     fill_normal(x, d, 1), fill_normal(w, q.cout * depth, 2), fill_normal(bias, q.cout, 3);
     for (int t = 0; t < tier_count(); t++) {
         sluice *s = tier_open(t, 2);
-        CHECK_OK(s, sluice_op_pack(s, &(sluice_op_pack_args){ .w = sluice_rows(w, SLUICE_F32, q.cout, depth), .out = packed }));
-        CHECK_OK(s, sluice_op_conv(s, &(sluice_op_conv_args){ .shape = q, .x = sluice_rows(x, SLUICE_F32, 1, d), .packed = packed,
-                                                              .bias = bias, .out = sluice_rows(out, SLUICE_F32, 1, wide) }));
+        CHECK_OK(s, sluice_op_pack(
+                        s, &(sluice_op_pack_args){ .w = sluice_rows(w, SLUICE_F32, q.cout, depth), .out = packed }));
+        CHECK_OK(s, sluice_op_conv(s, &(sluice_op_conv_args){ .shape = q,
+                                                              .x = sluice_rows(x, SLUICE_F32, 1, d),
+                                                              .packed = packed,
+                                                              .bias = bias,
+                                                              .out = sluice_rows(out, SLUICE_F32, 1, wide) }));
         for (int64_t i = 0; i < wide; i++) {
             int64_t pixel = i / q.cout, co = i % q.cout;
             float acc = bias[co];
@@ -112,7 +126,11 @@ static void special_values(void)
     for (int t = 0; t < tier_count(); t++) {
         sluice *s = tier_open(t, 1);
         CHECK_OK(s, sluice_op_pack(s, &(sluice_op_pack_args){ .w = sluice_rows(w, SLUICE_F32, 1, 1), .out = packed }));
-        sluice_op_conv_args a = { .shape = q, .x = sluice_rows(x, SLUICE_F32, 1, 4), .packed = packed, .bias = bias, .relu = 1,
+        sluice_op_conv_args a = { .shape = q,
+                                  .x = sluice_rows(x, SLUICE_F32, 1, 4),
+                                  .packed = packed,
+                                  .bias = bias,
+                                  .relu = 1,
                                   .out = sluice_rows(out, SLUICE_F32, 1, 4) };
         CHECK_OK(s, sluice_op_conv(s, &a));
         for (int i = 0; i < 4; i++) CHECK_NEAR((double)out[i], (double)want[i], 0, "%s %d", tier_name(t), i);
@@ -131,7 +149,9 @@ static void refusals(void)
     float x[64] = { 0 }, out[64] = { 0 };
     float *packed = aligned_alloc(64, 64 * 16);
     sluice *s = tier_open(0, 1);
-    sluice_op_conv_args a = { .shape = { 4, 4, 1, 1, 3, 1, 1, 4, 4 }, .x = sluice_rows(x, SLUICE_F32, 1, 16), .packed = packed,
+    sluice_op_conv_args a = { .shape = { 4, 4, 1, 1, 3, 1, 1, 4, 4 },
+                              .x = sluice_rows(x, SLUICE_F32, 1, 16),
+                              .packed = packed,
                               .out = sluice_rows(out, SLUICE_F32, 1, 16) };
     a.shape.out_w = 3;
     CHECK(sluice_op_conv(s, &a) == SLUICE_E_SHAPE, "an output width of 3");
@@ -147,7 +167,8 @@ int main(int argc, char **argv)
     test_begin(argc, argv);
     for (int i = 0; i < CONV_CASES; i++) one(&conv_cases[i], SLUICE_F32, i % 2, i % 3 != 0, (size_t)(i % 4) * 4);
     for (int i = 0; i < 5; i++)
-        for (int relu = 0; relu < 2; relu++) one(&conv_cases[3], types[i], relu, relu, 0), one(&conv_cases[7], types[i], relu, !relu, 4);
+        for (int relu = 0; relu < 2; relu++)
+            one(&conv_cases[3], types[i], relu, relu, 0), one(&conv_cases[7], types[i], relu, !relu, 4);
     rounded();
     special_values();
     refusals();

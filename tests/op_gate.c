@@ -12,9 +12,11 @@ static void one(int64_t n, int64_t d, size_t off)
         for (int threads = 1; threads <= 3; threads += 2) {
             sluice *s = tier_open(t, threads);
             memcpy(g.p, from, (size_t)(n * d) * 4);
-            CHECK_OK(s, sluice_op_gate(s, &(sluice_op_gate_args){ .y = sluice_rows(y.p, SLUICE_F32, n, d), .g = sluice_rows(g.p, SLUICE_F32, n, d) }));
+            CHECK_OK(s, sluice_op_gate(s, &(sluice_op_gate_args){ .y = sluice_rows(y.p, SLUICE_F32, n, d),
+                                                                  .g = sluice_rows(g.p, SLUICE_F32, n, d) }));
             for (int64_t i = 0; i < n * d; i++)
-                CHECK_NEAR((double)((float *)g.p)[i], ((float *)y.p)[i] > 0 ? (double)from[i] : 0, 0, "%s, entry %d", tier_name(t), (int)i);
+                CHECK_NEAR((double)((float *)g.p)[i], ((float *)y.p)[i] > 0 ? (double)from[i] : 0, 0, "%s, entry %d",
+                           tier_name(t), (int)i);
             CHECK(guarded_ok(&y) && guarded_ok(&g), "wrote outside");
             sluice_close(s);
         }

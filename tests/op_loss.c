@@ -10,7 +10,7 @@ static double reference(const float *z, int64_t c, int64_t t, double *p)
     for (int64_t j = 0; j < c; j++) sum += expl((long double)z[j] - most);
     for (int64_t j = 0; j < c; j++) p[j] = (double)(expl((long double)z[j] - most) / sum);
     p[t] = p[t] == 1 ? 0 : p[t] - 1;
-    if ((long double)z[t] == most) {      /* 1 - p_t without cancellation */
+    if ((long double)z[t] == most) { /* 1 - p_t without cancellation */
         long double rest = 0;
         for (int64_t j = 0; j < c; j++)
             if (j != t) rest += expl((long double)z[j] - most);
@@ -36,7 +36,8 @@ static void one(int64_t n, int64_t c, const char *data, int weighted, size_t pad
     if (!case_is("n=%d c=%d %s weighted=%d pad=%zu", (int)n, (int)c, data, weighted, pad)) return;
     size_t stride = (size_t)c * 4 + pad;
     guarded z = guarded_new((size_t)n * stride, pad % 64), grad = guarded_new((size_t)n * stride, pad % 64);
-    float *flat = calloc((size_t)(n * c) + 1, 4), *weight = calloc((size_t)c, 4), *first = calloc((size_t)n + 1, stride);
+    float *flat = calloc((size_t)(n * c) + 1, 4), *weight = calloc((size_t)c, 4),
+          *first = calloc((size_t)n + 1, stride);
     int32_t *target = calloc((size_t)n + 1, sizeof *target);
     double *p = calloc((size_t)c, sizeof *p), first_sum = 0;
     fill(flat, n, c, data);
@@ -51,8 +52,13 @@ static void one(int64_t n, int64_t c, const char *data, int weighted, size_t pad
             double sum = -1, want = 0;
             int64_t correct = -1, want_correct = 0;
             memset(grad.p, 0, (size_t)n * stride);
-            sluice_op_loss_args a = { .target = target, .weight = weighted ? weight : NULL, .grad_scale = 0.25f, .out_sum = &sum, .out_correct = &correct };
-            a.logits = (sluice_view){ z.p, n, c, stride, SLUICE_F32, NULL }, a.grad = (sluice_view){ grad.p, n, c, stride, SLUICE_F32, NULL };
+            sluice_op_loss_args a = { .target = target,
+                                      .weight = weighted ? weight : NULL,
+                                      .grad_scale = 0.25f,
+                                      .out_sum = &sum,
+                                      .out_correct = &correct };
+            a.logits = (sluice_view){ z.p, n, c, stride, SLUICE_F32, NULL },
+            a.grad = (sluice_view){ grad.p, n, c, stride, SLUICE_F32, NULL };
             CHECK_OK(s, sluice_op_loss(s, &a));
             for (int64_t i = 0; i < n && t == 0 && threads == 1; i++) {
                 const float *g = (const float *)((const char *)grad.p + (size_t)i * stride), *row = flat + i * c;
@@ -61,8 +67,9 @@ static void one(int64_t n, int64_t c, const char *data, int weighted, size_t pad
                 for (int64_t j = 1; j < c; j++)
                     if (row[j] > row[best]) best = j;
                 want += w * reference(row, c, target[i], p), want_correct += best == target[i];
-                for (int64_t j = 0; j < c; j++)       /* below 2^-126 an exp is 0 */
-                    CHECK_NEAR((double)g[j], w * 0.25 * p[j], 2e-6 * w * fabs(p[j]) + 2e-38, "row %d, class %d", (int)i, (int)j);
+                for (int64_t j = 0; j < c; j++) /* below 2^-126 an exp is 0 */
+                    CHECK_NEAR((double)g[j], w * 0.25 * p[j], 2e-6 * w * fabs(p[j]) + 2e-38, "row %d, class %d", (int)i,
+                               (int)j);
             }
             if (t == 0 && threads == 1) {
                 CHECK_NEAR(sum, want, 2e-6 * fabs(want) + 1e-37 * (double)n, "sum of losses");
@@ -70,17 +77,19 @@ static void one(int64_t n, int64_t c, const char *data, int weighted, size_t pad
                 first_sum = sum;
                 memcpy(first, grad.p, (size_t)n * stride);
             }
-            CHECK_SAME(&first_sum, &sum, sizeof sum, "%s, %d threads: %.17g and %.17g", tier_name(t), threads, first_sum, sum);
+            CHECK_SAME(&first_sum, &sum, sizeof sum, "%s, %d threads: %.17g and %.17g", tier_name(t), threads,
+                       first_sum, sum);
             CHECK_SAME(first, grad.p, (size_t)n * stride, "%s, %d threads", tier_name(t), threads);
             CHECK(guarded_ok(&z) && guarded_ok(&grad), "wrote outside");
-            a.grad.data = NULL, a.out_correct = NULL, sum = -1;      /* the loss alone */
+            a.grad.data = NULL, a.out_correct = NULL, sum = -1; /* the loss alone */
             CHECK_OK(s, sluice_op_loss(s, &a));
             CHECK_SAME(&first_sum, &sum, sizeof sum, "without a gradient");
-            a.grad = a.logits;                                       /* in place */
+            a.grad = a.logits; /* in place */
             CHECK_OK(s, sluice_op_loss(s, &a));
             for (int64_t i = 0; i < n; i++) {
                 char *row = (char *)z.p + (size_t)i * stride;
-                CHECK_SAME((char *)first + (size_t)i * stride, row, (size_t)c * 4, "%s: in place, row %d", tier_name(t), (int)i);
+                CHECK_SAME((char *)first + (size_t)i * stride, row, (size_t)c * 4, "%s: in place, row %d", tier_name(t),
+                           (int)i);
                 memcpy(row, flat + i * c, (size_t)c * 4);
             }
             sluice_close(s);
@@ -98,12 +107,18 @@ static void not_finite(void)
         int32_t target[2] = { 2, 2 };
         double sum;
         int64_t correct;
-        CHECK_OK(s, sluice_op_loss(s, &(sluice_op_loss_args){ .logits = sluice_rows(z, SLUICE_F32, 2, 3), .target = target, .grad_scale = 1,
-                                                              .grad = sluice_rows(g, SLUICE_F32, 2, 3), .out_sum = &sum, .out_correct = &correct }));
+        CHECK_OK(s, sluice_op_loss(s, &(sluice_op_loss_args){ .logits = sluice_rows(z, SLUICE_F32, 2, 3),
+                                                              .target = target,
+                                                              .grad_scale = 1,
+                                                              .grad = sluice_rows(g, SLUICE_F32, 2, 3),
+                                                              .out_sum = &sum,
+                                                              .out_correct = &correct }));
         CHECK(isnan(sum) && isnan(g[0]) && isnan(g[2]) && isfinite(g[3]), "%s: %g", tier_name(t), sum);
         CHECK(correct == 1, "%d right", (int)correct);
         target[1] = 3;
-        CHECK(sluice_op_loss(s, &(sluice_op_loss_args){ .logits = sluice_rows(z, SLUICE_F32, 2, 3), .target = target, .out_sum = &sum }) == SLUICE_E_DATA,
+        CHECK(sluice_op_loss(s, &(sluice_op_loss_args){ .logits = sluice_rows(z, SLUICE_F32, 2, 3),
+                                                        .target = target,
+                                                        .out_sum = &sum }) == SLUICE_E_DATA,
               "class 3 of 3");
         sluice_close(s);
     }

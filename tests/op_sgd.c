@@ -13,7 +13,13 @@ static void one(int64_t count, float momentum, float decay, size_t off)
         for (int threads = 1; threads <= 3; threads += 2) {
             sluice *s = tier_open(t, threads);
             memcpy(w.p, start, bytes), memcpy(g.p, start + count, bytes), memcpy(m.p, start + 2 * count, bytes);
-            CHECK_OK(s, sluice_op_sgd(s, &(sluice_op_sgd_args){ .w = w.p, .grad = g.p, .m = m.p, .count = count, .rate = rate, .momentum = momentum, .decay = decay }));
+            CHECK_OK(s, sluice_op_sgd(s, &(sluice_op_sgd_args){ .w = w.p,
+                                                                .grad = g.p,
+                                                                .m = m.p,
+                                                                .count = count,
+                                                                .rate = rate,
+                                                                .momentum = momentum,
+                                                                .decay = decay }));
             for (int64_t i = 0; i < count; i++) {
                 double w0 = (double)start[i], gi = (double)start[count + i], m0 = (double)start[2 * count + i];
                 double mi = (double)momentum * m0 + gi + (double)decay * w0, size = fabs(w0) + fabs(gi) + fabs(m0);

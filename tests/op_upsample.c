@@ -2,7 +2,10 @@
  * share it out.  Eighths make ties common. */
 #include "harness.h"
 
-typedef struct shape { sluice_pooling kind; int64_t n, h, w, c, size; } shape;
+typedef struct shape {
+    sluice_pooling kind;
+    int64_t n, h, w, c, size;
+} shape;
 
 static void reference(const shape *k, const float *x, const float *g, float *out)
 {
@@ -22,13 +25,17 @@ static void reference(const shape *k, const float *x, const float *g, float *out
 
 static void one(shape k, size_t off)
 {
-    if (!case_is("kind=%d n=%d h=%d w=%d c=%d size=%d off=%zu", (int)k.kind, (int)k.n, (int)k.h, (int)k.w, (int)k.c, (int)k.size, off)) return;
+    if (!case_is("kind=%d n=%d h=%d w=%d c=%d size=%d off=%zu", (int)k.kind, (int)k.n, (int)k.h, (int)k.w, (int)k.c,
+                 (int)k.size, off))
+        return;
     bool global = k.kind == SLUICE_POOL_GLOBAL;
     int64_t d = k.h * k.w * k.c, wide = (global ? 1 : (k.h / k.size) * (k.w / k.size)) * k.c;
-    guarded x = guarded_new((size_t)(k.n * d) * 4, off), g = guarded_new((size_t)(k.n * wide) * 4, off), out = guarded_new((size_t)(k.n * d) * 4, off);
+    guarded x = guarded_new((size_t)(k.n * d) * 4, off), g = guarded_new((size_t)(k.n * wide) * 4, off),
+            out = guarded_new((size_t)(k.n * d) * 4, off);
     float *want = calloc((size_t)(k.n * d) + 1, 4);
     fill_eighths(x.p, k.n * d, 5), fill_normal(g.p, k.n * wide, 6);
-    for (int64_t i = 0; i < k.n; i++) reference(&k, (const float *)x.p + i * d, (const float *)g.p + i * wide, want + i * d);
+    for (int64_t i = 0; i < k.n; i++)
+        reference(&k, (const float *)x.p + i * d, (const float *)g.p + i * wide, want + i * d);
     for (int t = 0; t < tier_count(); t++)
         for (int threads = 1; threads <= 3; threads += 2) {
             sluice *s = tier_open(t, threads);
@@ -36,7 +43,8 @@ static void one(shape k, size_t off)
             a.g = sluice_rows(g.p, SLUICE_F32, k.n, wide), a.out = sluice_rows(out.p, SLUICE_F32, k.n, d);
             if (k.kind == SLUICE_POOL_MAX) a.x = sluice_rows(x.p, SLUICE_F32, k.n, d);
             CHECK_OK(s, sluice_op_upsample(s, &a));
-            for (int64_t i = 0; i < k.n * d; i++) CHECK_NEAR((double)((float *)out.p)[i], (double)want[i], 0, "%s, entry %d", tier_name(t), (int)i);
+            for (int64_t i = 0; i < k.n * d; i++)
+                CHECK_NEAR((double)((float *)out.p)[i], (double)want[i], 0, "%s, entry %d", tier_name(t), (int)i);
             CHECK(guarded_ok(&x) && guarded_ok(&g) && guarded_ok(&out), "wrote outside");
             sluice_close(s);
         }
@@ -47,9 +55,15 @@ static void one(shape k, size_t off)
 int main(int argc, char **argv)
 {
     static const shape shapes[] = {
-        { SLUICE_POOL_MAX, 1, 2, 2, 1, 2 },     { SLUICE_POOL_MAX, 5, 7, 9, 17, 2 },     { SLUICE_POOL_MAX, 2, 9, 6, 32, 3 },
-        { SLUICE_POOL_MAX, 0, 4, 4, 3, 2 },     { SLUICE_POOL_AVERAGE, 3, 8, 8, 5, 4 },  { SLUICE_POOL_AVERAGE, 2, 5, 6, 18, 2 },
-        { SLUICE_POOL_GLOBAL, 1, 1, 1, 1, 0 },  { SLUICE_POOL_GLOBAL, 9, 4, 4, 33, 0 },  { SLUICE_POOL_GLOBAL, 2, 7, 7, 16, 0 },
+        { SLUICE_POOL_MAX, 1, 2, 2, 1, 2 },
+        { SLUICE_POOL_MAX, 5, 7, 9, 17, 2 },
+        { SLUICE_POOL_MAX, 2, 9, 6, 32, 3 },
+        { SLUICE_POOL_MAX, 0, 4, 4, 3, 2 },
+        { SLUICE_POOL_AVERAGE, 3, 8, 8, 5, 4 },
+        { SLUICE_POOL_AVERAGE, 2, 5, 6, 18, 2 },
+        { SLUICE_POOL_GLOBAL, 1, 1, 1, 1, 0 },
+        { SLUICE_POOL_GLOBAL, 9, 4, 4, 33, 0 },
+        { SLUICE_POOL_GLOBAL, 2, 7, 7, 16, 0 },
     };
     test_begin(argc, argv);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) one(shapes[i], i % 4 * 4);

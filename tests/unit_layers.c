@@ -9,7 +9,9 @@ static char *const names[] = { "a", "b", "c", "d", "e", "f", "g", "h", "i", "j" 
 
 /* ---- a network in double, by definition ---- */
 
-typedef struct drops { uint64_t seed, step; } drops;     /* masks to apply, or NULL */
+typedef struct drops {
+    uint64_t seed, step;
+} drops; /* masks to apply, or NULL */
 
 static void conv_layer(const layer *l, const double *x, double *y)
 {
@@ -18,9 +20,11 @@ static void conv_layer(const layer *l, const double *x, double *y)
         int64_t oy = o / q->cout / q->out_w, ox = o / q->cout % q->out_w, co = o % q->cout;
         y[o] = (double)l->b[co];
         for (int64_t k = 0; k < q->kernel * q->kernel * q->cin; k++) {
-            int64_t iy = oy * q->stride + k / q->cin / q->kernel - q->pad, ix = ox * q->stride + k / q->cin % q->kernel - q->pad;
+            int64_t iy = oy * q->stride + k / q->cin / q->kernel - q->pad,
+                    ix = ox * q->stride + k / q->cin % q->kernel - q->pad;
             if (iy >= 0 && iy < q->h && ix >= 0 && ix < q->w)
-                y[o] += (double)l->w[co * q->kernel * q->kernel * q->cin + k] * x[(iy * q->w + ix) * q->cin + k % q->cin];
+                y[o] +=
+                    (double)l->w[co * q->kernel * q->kernel * q->cin + k] * x[(iy * q->w + ix) * q->cin + k % q->cin];
         }
     }
 }
@@ -45,7 +49,10 @@ static void apply_layer(const layer *l, int i, const double *x, double *y, int64
         switch (l->kind) {
         case LAYER_RELU: y[o] = x[o] > 0 ? x[o] : 0; break;
         case LAYER_DROP:
-            y[o] = !d ? x[o] : ref_kept(d->seed ^ ref_mix64((uint64_t)i + 1), d->step, row, o, l->rate) ? x[o] / (1 - (double)l->rate) : 0;
+            y[o] = !d ? x[o]
+                   : ref_kept(d->seed ^ ref_mix64((uint64_t)i + 1), d->step, row, o, l->rate)
+                       ? x[o] / (1 - (double)l->rate)
+                       : 0;
             break;
         case LAYER_GAP:
             y[o] = 0;
@@ -112,7 +119,8 @@ static double difference(const network *n, int64_t rows, const float *weight, co
 static void gradients(const char *line, int64_t h, int64_t w, int64_t c, int weighted)
 {
     if (!case_is("gradients of %s on %dx%dx%d weighted=%d", line, (int)h, (int)w, (int)c, weighted)) return;
-    enum { ROWS = 5, CLASSES = 3 };
+    enum { ROWS = 5,
+           CLASSES = 3 };
     const float weight[CLASSES] = { 0.5f, 2, 1 };
     for (int t = 0; t < tier_count(); t++) {
         sluice *s = tier_open(t, 2);
@@ -137,7 +145,8 @@ static void gradients(const char *line, int64_t h, int64_t w, int64_t c, int wei
             for (int64_t j = 0; j < count; j += step) {
                 float *at = j < p->weights ? &p->l->w[j] : &p->l->b[j - p->weights];
                 double want = difference(n, ROWS, weighted ? weight : NULL, &d, at);
-                CHECK_NEAR((double)p->grad[j], want, 2e-4 + 1e-3 * fabs(want), "%s: layer %d, weight %d of %d", tier_name(t), i, (int)j, (int)count);
+                CHECK_NEAR((double)p->grad[j], want, 2e-4 + 1e-3 * fabs(want), "%s: layer %d, weight %d of %d",
+                           tier_name(t), i, (int)j, (int)count);
             }
         }
         network_free(n);
@@ -148,7 +157,12 @@ static void gradients(const char *line, int64_t h, int64_t w, int64_t c, int wei
 
 /* ---- data ---- */
 
-typedef struct data { float *x; int32_t *target; uint64_t *ids; train_set t; } data;
+typedef struct data {
+    float *x;
+    int32_t *target;
+    uint64_t *ids;
+    train_set t;
+} data;
 
 /* Rows [8, 8, 2] of noise with a bright bar: across, down or along the diagonal. */
 static data bars(int64_t m, int classes, uint64_t seed)
@@ -160,7 +174,8 @@ static data bars(int64_t m, int classes, uint64_t seed)
         int kind = b.target[i] = (int32_t)(i % classes), at = (int)(rng_u64(&r) % 8);
         b.ids[i] = 1000 + (uint64_t)i * 7;
         for (int j = 0; j < 8; j++) {
-            int pixel = kind == 0 ? at * 8 + j : kind == 1 ? j * 8 + at : j * 8 + (at + j) % 8;
+            int pixel = kind == 0 ? at * 8 + j : kind == 1 ? j * 8 + at
+                                                           : j * 8 + (at + j) % 8;
             b.x[i * 128 + pixel * 2 + 1] += 4;
         }
     }
@@ -209,13 +224,15 @@ static void learns(const char *line, const char *optimizer, double at_least)
 
 static bool same_head(const sluice_head *a, const sluice_head *b)
 {
-    bool same = a->temperature == b->temperature && a->held_count == b->held_count && a->scale == b->scale && !strcmp(a->trained, b->trained);
+    bool same = a->temperature == b->temperature && a->held_count == b->held_count && a->scale == b->scale &&
+                !strcmp(a->trained, b->trained);
     same = same && !memcmp(a->mean, b->mean, (size_t)a->in_width * 4);
     same = same && !memcmp(a->held_logits, b->held_logits, (size_t)(a->held_count * a->classes) * 4);
     for (int i = 0; i < a->layer_count; i++) {
         int64_t rows, cols;
         layer_weights(&a->layers[i], &rows, &cols);
-        same = same && (!rows || (!memcmp(a->layers[i].w, b->layers[i].w, (size_t)(rows * cols) * 4) && !memcmp(a->layers[i].b, b->layers[i].b, (size_t)rows * 4)));
+        same = same && (!rows || (!memcmp(a->layers[i].w, b->layers[i].w, (size_t)(rows * cols) * 4) &&
+                                  !memcmp(a->layers[i].b, b->layers[i].b, (size_t)rows * 4)));
     }
     return same;
 }
@@ -290,7 +307,8 @@ static void split_of(int64_t m, int rare, int64_t want)
     int64_t count[3] = { 0 }, of[3] = { 0 };
     for (int64_t i = 0; i < m; i++) of[train.target[i]]++;
     for (int64_t i = 0; i < h->held_count; i++) count[h->held_target[i]]++;
-    for (int j = 0; j < 3 && want; j++) CHECK(count[j] == of[j] / 5, "class %d: %d of %d", j, (int)count[j], (int)of[j]);
+    for (int j = 0; j < 3 && want; j++)
+        CHECK(count[j] == of[j] / 5, "class %d: %d of %d", j, (int)count[j], (int)of[j]);
     CHECK(want || h->temperature == 1, "temperature %g", (double)h->temperature);
     sluice_head_free(h);
     data_free(&train);
@@ -304,7 +322,8 @@ static int read_log(const char *path, double *least)
     int epochs = 0, epoch;
     double train, held;
     FILE *f = fopen(path, "r");
-    CHECK(f && fgets(line, sizeof line, f) && !strcmp(line, "epoch,train_loss,calibration_loss\n"), "header of '%s'", path);
+    CHECK(f && fgets(line, sizeof line, f) && !strcmp(line, "epoch,train_loss,calibration_loss\n"), "header of '%s'",
+          path);
     *least = INFINITY;
     while (f && fgets(line, sizeof line, f) && sscanf(line, "%d,%lf,%lf", &epoch, &train, &held) == 3) {
         epochs++;
@@ -360,9 +379,11 @@ static void refusals(void)
     s = tier_open(0, 1);
     a = args_of("mlp:8,relu,linear", 20);
     a.optimizer = "lion";
-    CHECK(train_layers(s, &train.t, &a, &h) == SLUICE_E_USAGE && strstr(sluice_error(s), "'lion'"), "%s", sluice_error(s));
+    CHECK(train_layers(s, &train.t, &a, &h) == SLUICE_E_USAGE && strstr(sluice_error(s), "'lion'"), "%s",
+          sluice_error(s));
     a.layers = "mlp:8,linear", a.optimizer = "sgd", a.rate = 100;
-    CHECK(train_layers(s, &train.t, &a, &h) == SLUICE_E_DATA && strstr(sluice_error(s), "diverged"), "%s", sluice_error(s));
+    CHECK(train_layers(s, &train.t, &a, &h) == SLUICE_E_DATA && strstr(sluice_error(s), "diverged"), "%s",
+          sluice_error(s));
     a = args_of("conv3:4,relu,gap,linear", 1), train.t.shape[2] = 3;
     CHECK(train_layers(s, &train.t, &a, &h) == SLUICE_E_SHAPE, "%s", sluice_error(s));
     a = args_of("pool9,linear", 1);
@@ -382,7 +403,7 @@ int main(int argc, char **argv)
     gradients("conv1:3,pool3,relu,conv3:17/2,drop:0.5,linear", 9, 7, 3, 1);
     learns("conv3:8,relu,pool2,conv3:16,relu,gap,linear", NULL, 0.9);
     learns("conv3:8,relu,pool2,drop:0.2,linear", "sgd", 0.9);
-    learns("mlp:64,relu,linear", "adamw", 0.5);      /* a bar anywhere is hard for it; chance is 0.33 */
+    learns("mlp:64,relu,linear", "adamw", 0.5); /* a bar anywhere is hard for it; chance is 0.33 */
     same_bits("conv3:8,relu,pool2,drop:0.25,conv3:17,relu,gap,linear", "adamw");
     same_bits("conv5:5/2,relu,mlp:9,relu,linear", "sgd");
     logits_of_head();

@@ -14,8 +14,14 @@
 #include <math.h>
 #include <string.h>
 
-enum { SPLIT_ROWS = 50, SPLIT_CLASS = 5, SPLIT_SHARE = 5 };
-enum { BATCH = 64, PATIENCE = 10, MAX_BATCH = 65536, WARM_UP_SHARE = 20, WARM_UP_STEPS = 200 };
+enum { SPLIT_ROWS = 50,
+       SPLIT_CLASS = 5,
+       SPLIT_SHARE = 5 };
+enum { BATCH = 64,
+       PATIENCE = 10,
+       MAX_BATCH = 65536,
+       WARM_UP_SHARE = 20,
+       WARM_UP_STEPS = 200 };
 
 typedef struct training {
     sluice *s;
@@ -23,12 +29,12 @@ typedef struct training {
     const sluice_train_args *a;
     sluice_head *h;
     network *n;
-    int64_t *order, train_rows;     /* [train_rows] rows trained on, in the order of this epoch */
-    float *held_x;                  /* [held_rows, width] the calibration split */
+    int64_t *order, train_rows; /* [train_rows] rows trained on, in the order of this epoch */
+    float *held_x;              /* [held_rows, width] the calibration split */
     int32_t *held_target;
-    float *held_logits;             /* [held_rows, classes] of the epoch just ended */
+    float *held_logits; /* [held_rows, classes] of the epoch just ended */
     int64_t held_rows;
-    float *class_weight;            /* [classes] or NULL */
+    float *class_weight; /* [classes] or NULL */
     optimizer o;
     float rate;
     int epochs, batch, best_epoch;
@@ -71,7 +77,11 @@ out:
 
 /* ---- split ---- */
 
-typedef struct keyed { uint64_t key; int64_t row; int32_t group; } keyed;
+typedef struct keyed {
+    uint64_t key;
+    int64_t row;
+    int32_t group;
+} keyed;
 
 static int by_key(const void *a, const void *b)
 {
@@ -144,7 +154,8 @@ static sluice_status weigh_classes(training *r)
     TRY_NEW(count, NEW(r->s, t->classes, int64_t));
     TRY_NEW(r->class_weight, RAW(r->s, t->classes, float));
     for (int64_t i = 0; i < r->train_rows; i++) count[t->target[r->order[i]]]++;
-    for (int j = 0; j < t->classes; j++) r->class_weight[j] = (float)((double)r->train_rows / ((double)t->classes * (double)count[j]));
+    for (int j = 0; j < t->classes; j++)
+        r->class_weight[j] = (float)((double)r->train_rows / ((double)t->classes * (double)count[j]));
 out:
     mem_free(count);
     return st;
@@ -198,7 +209,8 @@ static sluice_status load_batch(training *r, int64_t first, int64_t rows)
         memcpy(r->n->x + i * t->width, t->x + row * t->width, (size_t)t->width * sizeof(float));
         r->n->target[i] = t->target[row];
     }
-    return sluice_op_convert(r->s, &(sluice_op_convert_args){ .x = x, .out = x, .mean = r->h->mean, .divisor = r->h->scale });
+    return sluice_op_convert(r->s,
+                             &(sluice_op_convert_args){ .x = x, .out = x, .mean = r->h->mean, .divisor = r->h->scale });
 }
 
 /* Mean loss over the epoch, each batch judged before its step. */
@@ -232,10 +244,13 @@ static sluice_status held_loss(training *r, double *out_loss)
     sluice_status st = SLUICE_OK;
     sluice *s = r->s;
     double sum;
-    TRY(head_prepare(s, r->h));         /* the weights changed since */
+    TRY(head_prepare(s, r->h)); /* the weights changed since */
     TRY(head_logits(s, r->h, sluice_rows(r->held_x, SLUICE_F32, r->held_rows, r->t->width), r->held_logits));
-    TRY(sluice_op_loss(s, &(sluice_op_loss_args){ .logits = sluice_rows(r->held_logits, SLUICE_F32, r->held_rows, r->t->classes),
-                                                  .target = r->held_target, .weight = r->class_weight, .out_sum = &sum }));
+    TRY(sluice_op_loss(
+        s, &(sluice_op_loss_args){ .logits = sluice_rows(r->held_logits, SLUICE_F32, r->held_rows, r->t->classes),
+                                   .target = r->held_target,
+                                   .weight = r->class_weight,
+                                   .out_sum = &sum }));
     *out_loss = sum / (double)r->held_rows;
 out:
     return st;
@@ -303,10 +318,11 @@ static sluice_status describe(training *r)
     sluice_status st = SLUICE_OK;
     sluice *s = r->s;
     char *text = NULL;
-    json_t *j = json_pack("{s:s, s:I, s:I, s:I, s:i, s:i, s:i, s:f, s:f, s:f}", "method", r->o.sgd ? "sgd" : "adamw",
-                          "rows", (json_int_t)r->t->m, "seed", (json_int_t)r->a->seed, "held_out", (json_int_t)r->held_rows,
-                          "epochs", r->epochs, "best_epoch", r->best_epoch + 1, "batch", r->batch, "rate", (double)r->rate,
-                          "decay", (double)r->o.decay, r->held_rows ? "calibration_loss" : "train_loss", r->best_loss);
+    json_t *j =
+        json_pack("{s:s, s:I, s:I, s:I, s:i, s:i, s:i, s:f, s:f, s:f}", "method", r->o.sgd ? "sgd" : "adamw", "rows",
+                  (json_int_t)r->t->m, "seed", (json_int_t)r->a->seed, "held_out", (json_int_t)r->held_rows, "epochs",
+                  r->epochs, "best_epoch", r->best_epoch + 1, "batch", r->batch, "rate", (double)r->rate, "decay",
+                  (double)r->o.decay, r->held_rows ? "calibration_loss" : "train_loss", r->best_loss);
     if (j) text = json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(9));
     if (!text) FAIL(E_MEMORY, "no memory to describe the training");
     TRY_NEW(r->h->trained, mem_text(s, text));
@@ -325,12 +341,16 @@ static sluice_status read_args(training *r)
         FAIL(E_USAGE, "the optimizer is 'adamw' or 'sgd', not '%s'", a->optimizer);
     if (a->class_weights && strcmp(a->class_weights, "balanced") != 0)
         FAIL(E_USAGE, "class weights are 'balanced' or none, not '%s'", a->class_weights);
-    if (a->epochs < 0 || a->patience < 0) FAIL(E_USAGE, "%d epochs with a patience of %d are not possible", a->epochs, a->patience);
+    if (a->epochs < 0 || a->patience < 0)
+        FAIL(E_USAGE, "%d epochs with a patience of %d are not possible", a->epochs, a->patience);
     if (a->batch < 0 || a->batch > MAX_BATCH) FAIL(E_USAGE, "a batch has 1 to %d rows, not %d", MAX_BATCH, a->batch);
-    if (!(a->rate >= 0 && a->rate <= 100)) FAIL(E_USAGE, "the learning rate is above 0 and at most 100, not %g", a->rate);
+    if (!(a->rate >= 0 && a->rate <= 100))
+        FAIL(E_USAGE, "the learning rate is above 0 and at most 100, not %g", a->rate);
     r->o.sgd = a->optimizer && strcmp(a->optimizer, "sgd") == 0;
-    r->rate = (float)(a->rate > 0 ? a->rate : r->o.sgd ? 0.05 : 1e-3);
-    r->o.decay = (float)(a->l2 > 0 ? a->l2 : r->o.sgd ? 5e-4 : 1e-2);
+    r->rate = (float)(a->rate > 0 ? a->rate : r->o.sgd ? 0.05
+                                                       : 1e-3);
+    r->o.decay = (float)(a->l2 > 0 ? a->l2 : r->o.sgd ? 5e-4
+                                                      : 1e-2);
     r->epochs = a->epochs > 0 ? a->epochs : default_epochs(r->t->m);
     r->batch = a->batch > 0 ? a->batch : BATCH;
 out:
@@ -344,7 +364,8 @@ static sluice_status fit(training *r)
     TRY(read_args(r));
     TRY(head_new(s, r->a->layers, r->t->shape, r->t->classes, r->t->names, &r->h));
     if (r->h->in_width != r->t->width)
-        FAIL(E_SHAPE, "the layers take rows of %lld values, these have %lld", (long long)r->h->in_width, (long long)r->t->width);
+        FAIL(E_SHAPE, "the layers take rows of %lld values, these have %lld", (long long)r->h->in_width,
+             (long long)r->t->width);
     TRY(head_tensors(s, r->h));
     TRY(standardise(r));
     TRY(split(r));

@@ -2,13 +2,16 @@
 #include "network.h"
 #include "philox.h"
 
-#include <math.h>       /* sqrt */
+#include <math.h> /* sqrt */
 #include <string.h>
 
 /* ---- making ---- */
 
 /* Carves arrays, each on a cache line of its own, from block, or only counts where block is NULL. */
-typedef struct carver { char *block; size_t used; } carver;
+typedef struct carver {
+    char *block;
+    size_t used;
+} carver;
 
 static void *carve(carver *c, int64_t count, size_t size)
 {
@@ -31,7 +34,8 @@ static void carve_layer(network *n, int i, carver *c)
     if (in_place) p->y = i > 0 ? n->layers[i - 1].y : n->x;
     else p->y = carve(c, n->batch * l->out_width, sizeof(float));
     if (rows == 0) return;
-    if (l->kind == LAYER_DENSE && i > n->first) p->turned = carve(c, (int64_t)sluice_packed_floats(cols, rows), sizeof(float));
+    if (l->kind == LAYER_DENSE && i > n->first)
+        p->turned = carve(c, (int64_t)sluice_packed_floats(cols, rows), sizeof(float));
     p->grad = carve(c, rows * (cols + 1), sizeof(float));
     p->m = carve(c, rows * (cols + 1), sizeof(float));
     p->v = carve(c, rows * (cols + 1), sizeof(float));
@@ -54,11 +58,11 @@ sluice_status network_new(sluice *s, sluice_head *h, int64_t batch, network **ou
 {
     sluice_status st = SLUICE_OK;
     network *n = NULL;
-    carver count = {0}, take = {0};
+    carver count = { 0 }, take = { 0 };
     TRY_NEW(n, NEW(s, 1, network));
     n->h = h, n->batch = batch;
     TRY_NEW(n->layers, NEW(s, h->layer_count, net_layer));
-    while (!is_product(&h->layers[n->first])) n->first++;       /* the last layer is DENSE */
+    while (!is_product(&h->layers[n->first])) n->first++; /* the last layer is DENSE */
     lay_out(n, &count);
     TRY_NEW(n->block, mem_new(s, (int64_t)count.used, 1));
     take.block = n->block;
@@ -105,7 +109,8 @@ sluice_status network_pack(sluice *s, network *n)
     for (int i = 0; i < n->h->layer_count; i++) {
         const net_layer *p = &n->layers[i];
         if (!p->biases) continue;
-        sluice_op_pack_args a = { .w = sluice_rows(p->l->w, SLUICE_F32, p->biases, p->weights / p->biases), .out = p->l->packed };
+        sluice_op_pack_args a = { .w = sluice_rows(p->l->w, SLUICE_F32, p->biases, p->weights / p->biases),
+                                  .out = p->l->packed };
         TRY(sluice_op_pack(s, &a));
         if (!p->turned) continue;
         a.transpose = 1, a.out = p->turned;
@@ -137,7 +142,10 @@ void network_restore(network *n)
 
 /* ---- forward ---- */
 
-static sluice_pooling pooling_of(const layer *l) { return l->kind == LAYER_POOL ? SLUICE_POOL_MAX : SLUICE_POOL_GLOBAL; }
+static sluice_pooling pooling_of(const layer *l)
+{
+    return l->kind == LAYER_POOL ? SLUICE_POOL_MAX : SLUICE_POOL_GLOBAL;
+}
 
 static void relu_in_place(float *x, int64_t count)
 {
@@ -147,8 +155,10 @@ static void relu_in_place(float *x, int64_t count)
 /* Each dropout layer has masks of its own; the backward pass draws them again. */
 static sluice_status drop(sluice *s, int i, const layer *l, float *x, int64_t rows, uint64_t seed, uint64_t step)
 {
-    return sluice_op_dropout(s, &(sluice_op_dropout_args){ .x = sluice_rows(x, SLUICE_F32, rows, l->out_width), .rate = l->rate,
-                                                           .seed = seed ^ ex_mix64((uint64_t)i + 1), .step = step });
+    return sluice_op_dropout(s, &(sluice_op_dropout_args){ .x = sluice_rows(x, SLUICE_F32, rows, l->out_width),
+                                                           .rate = l->rate,
+                                                           .seed = seed ^ ex_mix64((uint64_t)i + 1),
+                                                           .step = step });
 }
 
 static sluice_status forward_layer(sluice *s, network *n, int i, int64_t rows, uint64_t seed, uint64_t step)
@@ -160,16 +170,23 @@ static sluice_status forward_layer(sluice *s, network *n, int i, int64_t rows, u
     bool relu = i + 1 < n->h->layer_count && n->layers[i + 1].fused;
     switch (l->kind) {
     case LAYER_CONV:
-        return sluice_op_conv(s, &(sluice_op_conv_args){ .shape = l->conv, .x = x, .packed = l->packed, .bias = l->b, .relu = relu, .out = y });
+        return sluice_op_conv(
+            s, &(sluice_op_conv_args){
+                   .shape = l->conv, .x = x, .packed = l->packed, .bias = l->b, .relu = relu, .out = y });
     case LAYER_DENSE:
-        return sluice_op_forward(s, &(sluice_op_forward_args){ .x = x, .packed = l->packed, .bias = l->b, .c = l->out_width, .relu = relu,
-                                                               .out = y });
+        return sluice_op_forward(
+            s, &(sluice_op_forward_args){
+                   .x = x, .packed = l->packed, .bias = l->b, .c = l->out_width, .relu = relu, .out = y });
     case LAYER_POOL:
     case LAYER_GAP:
-        return sluice_op_downsample(s, &(sluice_op_downsample_args){ .kind = pooling_of(l), .h = l->in_shape[0], .w = l->in_shape[1],
-                                                                     .c = l->in_shape[2], .size = l->pool_size, .x = x, .out = y });
-    case LAYER_DROP:
-        return drop(s, i, l, p->y, rows, seed, step);
+        return sluice_op_downsample(s, &(sluice_op_downsample_args){ .kind = pooling_of(l),
+                                                                     .h = l->in_shape[0],
+                                                                     .w = l->in_shape[1],
+                                                                     .c = l->in_shape[2],
+                                                                     .size = l->pool_size,
+                                                                     .x = x,
+                                                                     .out = y });
+    case LAYER_DROP: return drop(s, i, l, p->y, rows, seed, step);
     case LAYER_RELU:
         if (!p->fused) relu_in_place(p->y, rows * l->out_width);
     }
@@ -192,15 +209,18 @@ static sluice_status backward_product(sluice *s, network *n, int i, sluice_view 
     sluice_view below = sluice_rows(n->g_next, SLUICE_F32, g.rows, l->in_width);
     float *dw = p->grad, *db = p->grad + p->weights;
     if (l->kind == LAYER_CONV)
-        TRY(sluice_op_conv_weight(s, &(sluice_op_conv_weight_args){ .shape = l->conv, .g = g, .x = x, .out = dw, .bias = db }));
+        TRY(sluice_op_conv_weight(
+            s, &(sluice_op_conv_weight_args){ .shape = l->conv, .g = g, .x = x, .out = dw, .bias = db }));
     else
-        TRY(sluice_op_product(s, &(sluice_op_product_args){ .g = g, .x = x, .bias = db,
-                                                            .out = sluice_rows(dw, SLUICE_F32, l->out_width, l->in_width) }));
+        TRY(sluice_op_product(
+            s, &(sluice_op_product_args){
+                   .g = g, .x = x, .bias = db, .out = sluice_rows(dw, SLUICE_F32, l->out_width, l->in_width) }));
     if (i == n->first) goto out;
     if (l->kind == LAYER_CONV)
         TRY(sluice_op_conv_input(s, &(sluice_op_conv_input_args){ .shape = l->conv, .g = g, .w = l->w, .out = below }));
     else
-        TRY(sluice_op_forward(s, &(sluice_op_forward_args){ .x = g, .packed = p->turned, .c = l->in_width, .out = below }));
+        TRY(sluice_op_forward(
+            s, &(sluice_op_forward_args){ .x = g, .packed = p->turned, .c = l->in_width, .out = below }));
     swap_gradients(n);
 out:
     return st;
@@ -215,31 +235,41 @@ static sluice_status backward_layer(sluice *s, network *n, int i, int64_t rows, 
     sluice_status st;
     switch (l->kind) {
     case LAYER_CONV:
-    case LAYER_DENSE:
-        return backward_product(s, n, i, x, g);
+    case LAYER_DENSE: return backward_product(s, n, i, x, g);
     case LAYER_POOL:
     case LAYER_GAP:
-        st = sluice_op_upsample(s, &(sluice_op_upsample_args){ .kind = pooling_of(l), .h = l->in_shape[0], .w = l->in_shape[1],
-                                                               .c = l->in_shape[2], .size = l->pool_size, .x = x, .g = g,
-                                                               .out = sluice_rows(n->g_next, SLUICE_F32, rows, l->in_width) });
+        st = sluice_op_upsample(
+            s, &(sluice_op_upsample_args){ .kind = pooling_of(l),
+                                           .h = l->in_shape[0],
+                                           .w = l->in_shape[1],
+                                           .c = l->in_shape[2],
+                                           .size = l->pool_size,
+                                           .x = x,
+                                           .g = g,
+                                           .out = sluice_rows(n->g_next, SLUICE_F32, rows, l->in_width) });
         swap_gradients(n);
         return st;
-    case LAYER_DROP:
-        return drop(s, i, l, n->g, rows, seed, step);
-    case LAYER_RELU:          /* a dropout behind it keeps the sign, and where it wrote 0 the gradient is 0 already */
-        return sluice_op_gate(s, &(sluice_op_gate_args){ .y = sluice_rows(p->y, SLUICE_F32, rows, l->out_width), .g = g });
+    case LAYER_DROP: return drop(s, i, l, n->g, rows, seed, step);
+    case LAYER_RELU: /* a dropout behind it keeps the sign, and where it wrote 0 the gradient is 0 already */
+        return sluice_op_gate(s,
+                              &(sluice_op_gate_args){ .y = sluice_rows(p->y, SLUICE_F32, rows, l->out_width), .g = g });
     }
     return SLUICE_OK;
 }
 
-sluice_status network_gradients(sluice *s, network *n, int64_t rows, const float *class_weight, uint64_t seed, uint64_t step, double *out_loss)
+sluice_status network_gradients(sluice *s, network *n, int64_t rows, const float *class_weight, uint64_t seed,
+                                uint64_t step, double *out_loss)
 {
     sluice_status st = SLUICE_OK;
     int last = n->h->layer_count - 1;
     for (int i = 0; i <= last; i++) TRY(forward_layer(s, n, i, rows, seed, step));
-    TRY(sluice_op_loss(s, &(sluice_op_loss_args){ .logits = sluice_rows(n->layers[last].y, SLUICE_F32, rows, n->h->classes),
-                                                  .target = n->target, .weight = class_weight, .grad_scale = 1.0f / (float)rows,
-                                                  .grad = sluice_rows(n->g, SLUICE_F32, rows, n->h->classes), .out_sum = out_loss }));
+    TRY(sluice_op_loss(
+        s, &(sluice_op_loss_args){ .logits = sluice_rows(n->layers[last].y, SLUICE_F32, rows, n->h->classes),
+                                   .target = n->target,
+                                   .weight = class_weight,
+                                   .grad_scale = 1.0f / (float)rows,
+                                   .grad = sluice_rows(n->g, SLUICE_F32, rows, n->h->classes),
+                                   .out_sum = out_loss }));
     for (int i = last; i >= n->first; i--) TRY(backward_layer(s, n, i, rows, seed, step));
 out:
     return st;
@@ -247,13 +277,24 @@ out:
 
 /* ---- step ---- */
 
-static sluice_status step_tensor(sluice *s, const optimizer *o, float *w, const float *grad, float *m, float *v, int64_t count, float decay)
+static sluice_status step_tensor(sluice *s, const optimizer *o, float *w, const float *grad, float *m, float *v,
+                                 int64_t count, float decay)
 {
     if (o->sgd)
-        return sluice_op_sgd(s, &(sluice_op_sgd_args){ .w = w, .grad = grad, .m = m, .count = count, .rate = o->rate, .momentum = 0.9f,
-                                                       .decay = decay });
-    return sluice_op_adam(s, &(sluice_op_adam_args){ .w = w, .grad = grad, .m = m, .v = v, .count = count, .step = o->step, .rate = o->rate,
-                                                     .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .decay = decay });
+        return sluice_op_sgd(
+            s, &(sluice_op_sgd_args){
+                   .w = w, .grad = grad, .m = m, .count = count, .rate = o->rate, .momentum = 0.9f, .decay = decay });
+    return sluice_op_adam(s, &(sluice_op_adam_args){ .w = w,
+                                                     .grad = grad,
+                                                     .m = m,
+                                                     .v = v,
+                                                     .count = count,
+                                                     .step = o->step,
+                                                     .rate = o->rate,
+                                                     .beta1 = 0.9f,
+                                                     .beta2 = 0.999f,
+                                                     .epsilon = 1e-8f,
+                                                     .decay = decay });
 }
 
 sluice_status network_step(sluice *s, network *n, const optimizer *o)

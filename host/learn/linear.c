@@ -18,6 +18,7 @@ static const double PATH[] = { 1e-4, 1e-3, 1e-2, 1e-1, 1, 10 };
 enum { PATH_LENGTH = sizeof PATH / sizeof *PATH };
 static const double NO_FOLD_C = 1;      /* where no fold can judge: a few labels want a large C */
 static const double FOLD_TOLERANCE = 1e-5;
+static const double WATCHED = 1e8;      /* rows * width * classes from which progress is told: about a second */
 static const float NEVER = -1e4f;       /* the intercept of a class without rows: its probability is 0 */
 
 typedef struct fold {
@@ -44,6 +45,8 @@ typedef struct linear_run {
     double c, nll;              /* best so far */
     float *w, *b;               /* fit of the first usable fold at the best C, then the final fit */
     json_t *path;               /* [{C, nll, iterations}] */
+    progress progress;          /* told where a fit takes long enough to be watched */
+    int64_t fits;
 } linear_run;
 
 /* ---- standardise ---- */
@@ -176,6 +179,11 @@ out:
 
 /* ---- the path over C ---- */
 
+static bool watched(const linear_run *r)
+{
+    return (double)r->t->m * (double)r->t->width * r->t->classes >= WATCHED;
+}
+
 /* Logits of a fold's held-out rows by its own fit, those of unseen classes left out; *at counts the rows. */
 static sluice_status judge_fold(linear_run *r, const fold *f, int64_t *at)
 {
@@ -207,6 +215,8 @@ static sluice_status try_c(linear_run *r, double c, double *out_nll, json_t **ou
                            .tolerance = FOLD_TOLERANCE };
         TRY(lbfgs_fit(r->s, &fit));
         TRY(judge_fold(r, f, &at));
+        r->fits++;
+        if (watched(r)) TRY(progress_step(r->s, &r->progress, r->fits, 0));
         iterations += fit.iterations;
     }
     *out_nll = nll_sum(r->held, r->held_target, r->held_count, t->classes, 1) / (double)r->held_count;
@@ -241,6 +251,7 @@ static sluice_status choose_c(linear_run *r, const double *path, int count)
     double last = INFINITY;
     int rises = 0;
     r->nll = INFINITY;
+    progress_begin(&r->progress, "train", "fits", count * r->folds);
     for (int i = 0; i < count && rises < 2; i++) {
         double nll = INFINITY;
         json_t *note = NULL;
@@ -250,6 +261,7 @@ static sluice_status choose_c(linear_run *r, const double *path, int count)
         rises = nll > last ? rises + 1 : 0;
         last = nll;
     }
+    if (watched(r)) progress_end(s, &r->progress);
     if (!(r->nll < INFINITY)) FAIL(E_DATA, "training fails: the features are too large or too small to fit");
 out:
     return st;

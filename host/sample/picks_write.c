@@ -31,7 +31,7 @@ typedef struct sink {
 
 static sluice_status put(sluice *s, sink *k, const char *text, size_t n)
 {
-    if (k->used + n > k->room) {
+    if (!k->line || k->used + n > k->room) {
         size_t room = 2 * (k->used + n) + 256;
         char *more = mem_grow(s, k->line, (int64_t)room, 1);
         if (!more) return SLUICE_E_MEMORY;

@@ -147,12 +147,9 @@ static json_t *describe_inputs(const selection *e)
     return in;
 }
 
-static sluice_status make_picks(sluice *s, selection *e)
+static sluice_status fill_picks(sluice *s, const selection *e, sluice_picks *p)
 {
     sluice_status st = SLUICE_OK;
-    sluice_picks *p;
-    TRY_NEW(p, NEW(s, 1, sluice_picks));
-    e->p = p;
     p->pool = e->pool;
     p->mix = e->a.mix != NULL;
     p->scored = e->src.classes > 0;
@@ -194,7 +191,7 @@ static sluice_status prepare(sluice *s, selection *e)
     TRY(exclusions_init(s, &e->out, e->pool, a->labels, a->exclude, a->exclude_count, a->head));
     TRY(set_rules(s, e));
     e->labelled = a->labels ? a->labels->count : a->head ? a->head->train_count : 0;
-    TRY(make_picks(s, e));
+    TRY(fill_picks(s, e, e->p));
     TRY_NEW(e->candidates, NEW(s, e->count, candidates));
 out:
     return st;
@@ -426,6 +423,7 @@ static sluice_status run(sluice *s, selection *e)
     sluice_status st = SLUICE_OK;
     bool done = false;
     double began = clock_seconds();
+    TRY_NEW(e->p, NEW(s, 1, sluice_picks));
     TRY(prepare(s, e));
     if (e->a.out) TRY(picks_check(s, e->p, e->a.out, e->a.force, &done));
     e->p->info.done = done;

@@ -300,8 +300,6 @@ static sluice_status run_full(sluice *s, simulation *e)
 static sluice_status check_args(sluice *s, const simulation *e, const sluice_pool *pool)
 {
     const sluice_simulate_args *a = &e->a;
-    if (!a->labels || !a->test || !a->test_labels)
-        return sluice_fail(s, SLUICE_E_USAGE, "labels of the pool, a test set and its labels are needed");
     if (a->labels->fingerprint != pool->fingerprint || a->test_labels->fingerprint != a->test->fingerprint)
         return sluice_fail(s, SLUICE_E_DATA, "the labels belong to another pool");
     if (a->test->width != pool->width)
@@ -460,6 +458,8 @@ static sluice_status run(sluice *s, simulation *e, const sluice_pool *pool, char
     bool done = false;
     int64_t bytes;
     double began = clock_seconds();
+    if (!e->a.labels || !e->a.test || !e->a.test_labels)
+        FAIL(E_USAGE, "labels of the pool, a test set and its labels are needed");
     TRY(check_args(s, e, pool));
     TRY(set_up(s, e, pool));
     e->inputs = describe_inputs(e, pool);

@@ -1,6 +1,7 @@
 /* unit_modifiers.c - group, balance and mix against their definitions, walked over the whole order.  The pools are
  * larger than a buffer of candidates, so that what is dropped on the way shows. */
 #include "sampling.h"
+#include "candidates.h"
 
 enum { N = 200000, D = 4, C = 5, GROUPS = 3000 };
 
@@ -70,6 +71,14 @@ static int64_t walk_turns(sluice_pick *p, int64_t n, int64_t k)
     memcpy(p, out, (size_t)m * sizeof *p);
     free(out), free(place);
     return m;
+}
+
+typedef struct ranked { double score; uint64_t hash; int64_t row; } ranked;
+static int by_rank(const void *a, const void *b)
+{
+    const ranked *p = a, *q = b;
+    if (p->score != q->score) return p->score > q->score ? -1 : 1;
+    return p->hash < q->hash ? -1 : 1;
 }
 
 static void compare(const sluice_picks *got, const sluice_pick *want, int64_t n)
@@ -144,6 +153,49 @@ static void mixed(int64_t k, int64_t per_group)
     free(want), free(used), free(taken);
 }
 
+/* Small streams, reduced at every few rows: what is dropped on the way must not be missed at the end. */
+static void stream(int grouped, int balanced, int room)
+{
+    if (!case_is("streams grouped=%d balanced=%d room=%d", grouped, balanced, room)) return;
+    enum { ROWS = 120 };
+    static int32_t small_group[ROWS];
+    rng r = { (uint64_t)(room * 4 + grouped * 2 + balanced) };
+    int32_t *big = group;
+    group = small_group;
+    for (int trial = 0; trial < 3000; trial++) {
+        float score[ROWS], class_of[ROWS];
+        sluice_pick want[ROWS];
+        ranked order[ROWS];
+        int64_t n = 0, k = 1 + (int64_t)(rng_u64(&r) % 40), per_group = 1 + (int64_t)(rng_u64(&r) % 4);
+        int levels = 1 + (int)(rng_u64(&r) % 60);
+        for (int i = 0; i < ROWS; i++) {
+            score[i] = rng_u64(&r) % 20 ? (float)(rng_u64(&r) % (uint64_t)levels) : NAN;
+            class_of[i] = (float)(int)(C * pow(rng_uniform(&r), 3));
+            small_group[i] = (int32_t)(rng_u64(&r) % 12) - 1;
+            if (score[i] == score[i]) order[n++] = (ranked){ (double)score[i], ref_hash(9, (uint64_t)i), i };
+        }
+        qsort(order, (size_t)n, sizeof *order, by_rank);
+        for (int64_t i = 0; i < n; i++)
+            want[i] = (sluice_pick){ .row = order[i].row, .prediction = (int32_t)class_of[order[i].row] };
+        if (grouped) n = walk_groups(want, n, per_group);
+        if (balanced) n = walk_turns(want, n, k);
+        if (n > k) n = k;
+
+        candidates c;
+        pick_rules rules = { .k = k, .seed = 9, .room = room, .group = grouped ? small_group : NULL, .group_count = 11,
+                             .per_group = per_group, .classes = balanced ? C : 0 };
+        CHECK_OK(s, candidates_init(s, &c, &rules));
+        for (int i = 0; i < ROWS; i += 10)
+            CHECK_OK(s, candidates_add(s, &c, score + i, class_of + i, NULL, 10, i, NULL));
+        CHECK_OK(s, candidates_finish(s, &c));
+        int same = c.top.count == n;
+        for (int64_t i = 0; same && i < n; i++) same = c.top.entries[i].row == want[i].row;
+        CHECK(same, "trial %d, k = %lld, %lld per group", trial, (long long)k, (long long)per_group);
+        candidates_release(&c);
+    }
+    group = big;
+}
+
 static void failures(void)
 {
     if (!case_is("failures")) return;
@@ -197,6 +249,8 @@ int main(int argc, char **argv)
     mixed(1003, 0);
     mixed(300, 1);
     mixed(7, 0);
+    for (int room = 1; room <= 30; room += 7)
+        for (int what = 0; what < 4; what++) stream(what & 1, what >> 1, room);
     failures();
     rare_classes();
     sluice_head_free(head), sluice_pool_free(pool), sluice_close(s);

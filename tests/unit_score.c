@@ -76,6 +76,50 @@ static void columns(void)
     sluice_picks_free(p), sluice_head_free(h), sluice_pool_free(pool), sluice_close(s);
 }
 
+/* The picked rows are read again for prediction and confidence: the bits of the scan, in every type rows are stored in. */
+static void picked_rows(sluice_type type)
+{
+    if (!case_is("picked rows as %s", sluice_type_name(type))) return;
+    enum { ROWS = 400 };
+    sluice *s = tier_open(0, 2);
+    size_t element = sluice_type_bytes(type);
+    uint8_t *x = malloc(ROWS * D * element);
+    rng r = { 9 };
+    for (int64_t i = 0; i < ROWS * D; i++) {
+        double v = rng_normal(&r);
+        float f = (float)v;
+        uint16_t half = (uint16_t)(0x3800 + rng_u64(&r) % 0x800), brain = (uint16_t)(0x3f00 + rng_u64(&r) % 0x100);
+        uint8_t small = (uint8_t)rng_u64(&r);
+        const void *from = type == SLUICE_F64   ? (const void *)&v
+                           : type == SLUICE_F32 ? (const void *)&f
+                           : type == SLUICE_F16 ? (const void *)&half
+                           : type == SLUICE_BF16 ? (const void *)&brain
+                                                 : (const void *)&small;
+        memcpy(x + (size_t)i * element, from, element);
+    }
+    sluice_pool *pool = memory_pool(s, x, type, ROWS, D, NULL);
+    if (type == SLUICE_I8) {
+        pool->shards[0].scale = mem_raw(s, ROWS, sizeof(float));
+        for (int i = 0; i < ROWS; i++) pool->shards[0].scale[i] = (float)(rng_uniform(&r) / 50);
+    }
+    sluice_head *h = test_head(s, D, C, 1.5f, 5);
+    sluice_score_args a = { .size = sizeof a, .head = h, .out = test_path("type.npy"), .scores = "margin,prediction,confidence" };
+    a.force = 1;
+    CHECK_OK(s, sluice_score(s, pool, &a));
+    float *got = read_scores(a.out, ROWS, 3);
+    sluice_picks *p = pick(s, pool, (sluice_select_args){ .head = h, .strategies = "margin,random", .k = ROWS / 3 });
+    for (int l = 0; l < 2; l++)
+        for (int i = 0; i < ROWS / 3; i++) {
+            const sluice_pick *q = &sluice_picks_get(p, l)[i];
+            CHECK((float)q->prediction == got[q->row * 3 + 1], "row %lld", (long long)q->row);
+            CHECK(float_bits(q->confidence) == float_bits(got[q->row * 3 + 2]), "row %lld: %.9g, scanned %.9g",
+                  (long long)q->row, (double)q->confidence, (double)got[q->row * 3 + 2]);
+            if (l == 0) CHECK(float_bits(q->score) == float_bits(got[q->row * 3]), "row %lld", (long long)q->row);
+        }
+    free(x), free(got);
+    sluice_picks_free(p), sluice_head_free(h), sluice_pool_free(pool), sluice_close(s);
+}
+
 static void again(void)
 {
     if (!case_is("an output that is there")) return;
@@ -125,6 +169,7 @@ int main(int argc, char **argv)
 {
     test_begin(argc, argv);
     columns();
+    for (int type = SLUICE_F32; type <= SLUICE_U8; type++) picked_rows((sluice_type)type);
     again();
     failures();
     return test_end();

@@ -386,7 +386,8 @@ static void outputs_of_any_model(void)
 
     /* One certain row with exact zeros, and rows that are no distributions. */
     for (int j = 0; j < C; j++) p64[j] = j == 4;
-    p64[1 * C] = -0.1, p64[2 * C] = 1.5, p64[3 * C] += 0.2, p64[4 * C] = NAN;
+    p64[1 * C + 1] += p64[1 * C] + 0.1, p64[1 * C] = -0.1;      /* sums to 1 all the same */
+    p64[2 * C] = 1.5, p64[3 * C] += 0.2, p64[4 * C] = NAN;
     sluice_picks *d = pick(s, pool, (sluice_select_args){ .probs = probs, .strategies = "margin", .k = M, .seed = 1 });
     const sluice_pick *q = sluice_picks_get(d, 0);
     CHECK(sluice_picks_count(d, 0) == M - 4, "%lld", (long long)sluice_picks_count(d, 0));

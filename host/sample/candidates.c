@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROOM = 1 << 16 };            /* rows that a buffer takes beyond the k it keeps */
+enum { ROOM = 1 << 16, ROOM_OF_OP = 64 };
 
 bool entry_before(const sluice_entry *a, const sluice_entry *b)
 {
@@ -47,9 +47,12 @@ sluice_status candidates_init(sluice *s, candidates *c, const pick_rules *rules)
 {
     sluice_status st = SLUICE_OK;
     *c = (candidates){ .rules = *rules, .top = { .k = rules->k, .seed = rules->seed } };
-    if (rules->k > (INT64_MAX - ROOM) / 2) return sluice_fail(s, SLUICE_E_MEMORY, "%lld picks do not fit in memory",
+    if (c->rules.room <= 0) c->rules.room = ROOM;
+    int64_t room = c->rules.room;
+    if (by_op(c) && room < ROOM_OF_OP) room = ROOM_OF_OP;
+    if (rules->k > (INT64_MAX - room) / 2) return sluice_fail(s, SLUICE_E_MEMORY, "%lld picks do not fit in memory",
                                                               (long long)rules->k);
-    TRY(resize(s, c, (by_op(c) ? 2 * rules->k : rules->k) + ROOM));
+    TRY(resize(s, c, (by_op(c) ? 2 * rules->k : rules->k) + room));
     if (rules->group) TRY_NEW(c->taken, NEW(s, rules->group_count, int64_t));
     if (rules->classes) {
         TRY_NEW(c->turn, NEW(s, rules->classes, int64_t));
@@ -109,7 +112,7 @@ static sluice_status add_one(sluice *s, candidates *c, const sluice_entry *e)
     if (hopeless(c, e)) return SLUICE_OK;
     if (c->top.count == c->top.capacity) {
         reduce(c, false);
-        if (c->top.count > c->top.capacity - ROOM / 2) {
+        if (c->top.count > c->top.capacity - (c->rules.room + 1) / 2) {
             sluice_status st = c->top.capacity > INT64_MAX / 2 ? SLUICE_E_MEMORY : resize(s, c, 2 * c->top.capacity);
             if (st) return st;
         }

@@ -21,6 +21,7 @@ typedef struct pick_rules {
     int32_t group_count;
     int64_t per_group;
     int classes;                    /* balance over that many predicted classes; 0: no balance */
+    int64_t room;                   /* rows that a buffer takes beyond k before it is reduced; 0: 65,536 */
 } pick_rules;
 
 /* Zeroed is released. */

@@ -27,6 +27,6 @@ static void one(int64_t n, int64_t d, size_t off)
 int main(int argc, char **argv)
 {
     test_begin(argc, argv);
-    one(0, 5, 0), one(1, 1, 4), one(3, 16, 0), one(19, 33, 8), one(2, 100, 12);
+    one(0, 5, 0), one(1, 1, 4), one(3, 16, 0), one(40, 7, 0), one(19, 33, 8), one(2, 100, 12);
     return test_end();
 }

@@ -98,6 +98,34 @@ static void one(int64_t n, int64_t c, const char *data, int weighted, size_t pad
     free(flat), free(weight), free(first), free(target), free(p);
 }
 
+/* The sum of many rows is that of the rows' own losses in double: blocks of 4,096 rows, then the blocks. */
+static void block_order(void)
+{
+    if (!case_is("sum over blocks of 4,096 rows")) return;
+    enum { N = 13000,
+           C = 3,
+           BLOCK = 4096 };
+    static float z[N * C];
+    static int32_t target[N];
+    fill_normal(z, N * C, 8);
+    for (int i = 0; i < N; i++) target[i] = i % C;
+    sluice *s = tier_open(0, 2);
+    double all = 0, got = 0;
+    for (int from = 0; from < N; from += BLOCK) {
+        double block = 0, row;
+        for (int i = from; i < N && i < from + BLOCK; i++) {
+            sluice_view one_row = sluice_rows(z + i * C, SLUICE_F32, 1, C);
+            CHECK_OK(s, sluice_op_loss(s, &(sluice_op_loss_args){ .logits = one_row, .target = target + i, .out_sum = &row }));
+            block += row;
+        }
+        all += block;
+    }
+    CHECK_OK(s, sluice_op_loss(s, &(sluice_op_loss_args){
+                                      .logits = sluice_rows(z, SLUICE_F32, N, C), .target = target, .out_sum = &got }));
+    CHECK_SAME(&all, &got, sizeof all, "%.17g, wanted %.17g", got, all);
+    sluice_close(s);
+}
+
 static void not_finite(void)
 {
     if (!case_is("a logit that is not finite: NaN loss, NaN gradient, counted as wrong")) return;
@@ -133,6 +161,7 @@ int main(int argc, char **argv)
         one(3, 1000, data[i], 1, 0), one(2, 2500, data[i], 0, 12);
     }
     one(0, 3, "normal", 0, 0), one(4, 1, "normal", 1, 0), one(9000, 3, "normal", 1, 0);
+    block_order();
     not_finite();
     return test_end();
 }

@@ -166,13 +166,13 @@ typedef struct sluice_train_args {
     size_t size;
     const sluice_labels *labels;
     const char *layers;        /* NULL: "linear" */
-    double l2;                 /* linear: C of sum CE + |W|^2/(2C); 0: chosen out of fold.  Layer lines: weight decay, 0: 1e-2 */
+    double l2;                 /* linear: C of sum CE + |W|^2/(2C); 0: chosen out of fold.  Layer lines: weight decay, 0: 1e-2 (adamw), 5e-4 (sgd) */
     uint64_t seed;
     const char *class_weights; /* NULL (all 1) or "balanced" */
     const char *optimizer;     /* layer lines: "adamw" (NULL) or "sgd" */
     double rate;               /* learning rate, 0: 1e-3 (adamw), 0.05 (sgd) */
     int epochs;                /* at most; 0: chosen from the number of labels */
-    int batch;                 /* 0: 64 */
+    int batch;                 /* 0: 16, 32 or 64 by the number of labels */
     int patience;              /* early stopping on the calibration split, in epochs; 0: 10 */
     const char *loss_log;      /* csv path: epoch,train_loss,calibration_loss; NULL: none */
 } sluice_train_args;

@@ -171,6 +171,11 @@ static int default_epochs(int64_t m)
     return epochs;
 }
 
+/* With few labels small batches give the steps that the weights need: 400 images of Fashion-MNIST come to 0.77 by 16,
+ * to 0.75 by 64. */
+static int default_batch(int64_t m) { return m < 2000 ? 16 : m < 8000 ? 32
+                                                                      : 64; }
+
 /* (1 + cos(pi u)) / 2 for u in [0, 1], by a series of its own: no libm decides a weight. */
 static double half_cosine(double u)
 {
@@ -352,7 +357,7 @@ static sluice_status read_args(training *r)
     r->o.decay = (float)(a->l2 > 0 ? a->l2 : r->o.sgd ? 5e-4
                                                       : 1e-2);
     r->epochs = a->epochs > 0 ? a->epochs : default_epochs(r->t->m);
-    r->batch = a->batch > 0 ? a->batch : BATCH;
+    r->batch = a->batch > 0 ? a->batch : default_batch(r->t->m);
 out:
     return st;
 }

@@ -20,7 +20,7 @@ static const cli_opt opts[] = {
     { "optimizer", 0, CLI_WORD, "adamw|sgd", &o.optimizer, "layer lines: how" },
     { "rate", 0, CLI_NUMBER, "X", &o.rate, "layer lines: learning rate, 0: 1e-3 (adamw), 0.05 (sgd)" },
     { "epochs", 0, CLI_INT, "N", &o.epochs, "layer lines: at most, 0: by the number of labels", 0, 1e6 },
-    { "batch", 0, CLI_INT, "N", &o.batch, "layer lines: rows a step, 0: 64", 0, 1e6 },
+    { "batch", 0, CLI_INT, "N", &o.batch, "layer lines: rows a step, 0: 16, 32 or 64 by the number of labels", 0, 1e6 },
     { "patience", 0, CLI_INT, "N", &o.patience, "layer lines: stop after N epochs without gain, 0: 10", 0, 1e6 },
     { "loss-log", 0, CLI_PATH, "FILE", &o.loss_log, "layer lines: csv of the loss of each epoch" },
     { "pool", 0, CLI_LIST, "POOL", &o.pool, "the same as a plain POOL argument", .alias = "features" },

@@ -173,8 +173,11 @@ static int default_epochs(int64_t m)
 
 /* With few labels small batches give the steps that the weights need: 400 images of Fashion-MNIST come to 0.77 by 16,
  * to 0.75 by 64. */
-static int default_batch(int64_t m) { return m < 2000 ? 16 : m < 8000 ? 32
-                                                                      : 64; }
+static int default_batch(int64_t m)
+{
+    if (m < 2000) return 16;
+    return m < 8000 ? 32 : 64;
+}
 
 /* (1 + cos(pi u)) / 2 for u in [0, 1], by a series of its own: no libm decides a weight. */
 static double half_cosine(double u)

@@ -70,7 +70,7 @@ static int is_nan_row(long row)
 static double value_at(long row, long j)
 {
     if (is_nan_row(row) && j == o.width / 2) return NAN;
-    double v = rint((signal_at(class_of(row), j) + noise_at(row, j)) * 64) / 64 + 0.0;   /* no -0 */
+    double v = rint((signal_at(class_of(row), j) + noise_at(row, j)) * 64) / 64 + 0.0; /* no -0 */
     return v > 15 ? 15 : v < -15 ? -15
                                  : v;
 }

@@ -13,41 +13,41 @@
 /* Rows of an option table name only the fields they need. */
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
-typedef struct cli_list {       /* zeroed = empty; holds pointers into argv */
+typedef struct cli_list { /* zeroed = empty; holds pointers into argv */
     const char **item;
     int count;
 } cli_list;
 
 typedef enum cli_kind {
-    CLI_PATH,                   /* const char *, a file or folder */
-    CLI_WORD,                   /* const char *, any other text */
-    CLI_INT,                    /* int64_t within min .. max */
-    CLI_NUMBER,                 /* double within min .. max, finite */
-    CLI_FLAG,                   /* bool, takes no value */
-    CLI_LIST,                   /* cli_list, may be repeated */
+    CLI_PATH,   /* const char *, a file or folder */
+    CLI_WORD,   /* const char *, any other text */
+    CLI_INT,    /* int64_t within min .. max */
+    CLI_NUMBER, /* double within min .. max, finite */
+    CLI_FLAG,   /* bool, takes no value */
+    CLI_LIST,   /* cli_list, may be repeated */
 } cli_kind;
 
 typedef struct cli_opt {
-    const char *name;           /* "mem-mib" for --mem-mib; NULL ends the table */
-    char letter;                /* only for the few typed daily, else 0 */
+    const char *name; /* "mem-mib" for --mem-mib; NULL ends the table */
+    char letter;      /* only for the few typed daily, else 0 */
     cli_kind kind;
-    const char *value;          /* "FILE"; a CLI_WORD of fixed choices lists them: "text|json" */
-    void *target;               /* holds the default until parsed */
+    const char *value; /* "FILE"; a CLI_WORD of fixed choices lists them: "text|json" */
+    void *target;      /* holds the default until parsed */
     const char *help;
-    double min, max;            /* of numbers; max 0: no upper end */
-    const char *alias;          /* another spelling, or NULL */
+    double min, max;   /* of numbers; max 0: no upper end */
+    const char *alias; /* another spelling, or NULL */
     bool required;
 } cli_opt;
 
 typedef struct cli cli;
 typedef struct cli_command {
-    const char *name, *line;    /* "select", "pick the rows to label next" */
-    const char *usage;          /* "POOL... --head HEAD -k N [options]" */
-    const char *example;        /* a whole command line */
+    const char *name, *line; /* "select", "pick the rows to label next" */
+    const char *usage;       /* "POOL... --head HEAD -k N [options]" */
+    const char *example;     /* a whole command line */
     const cli_opt *opts;
-    cli_list *args;             /* where positional arguments go, NULL: there are none */
-    const char *arg_name;       /* "POOL" */
-    int arg_min, arg_max;       /* how many; arg_max 0: any number */
+    cli_list *args;       /* where positional arguments go, NULL: there are none */
+    const char *arg_name; /* "POOL" */
+    int arg_min, arg_max; /* how many; arg_max 0: any number */
     sluice_status (*run)(cli *c);
 } cli_command;
 
@@ -55,13 +55,13 @@ typedef struct cli_command {
 struct cli {
     sluice *s;
     const cli_command *command;
-    int argc;                   /* the whole command line, for the record */
+    int argc; /* the whole command line, for the record */
     char **argv;
-    char error[1024];           /* the program's own message; empty: the library's */
+    char error[1024]; /* the program's own message; empty: the library's */
 };
 
 /* ---- options.c ---- */
-typedef struct cli_common {     /* options of every command */
+typedef struct cli_common { /* options of every command */
     int64_t threads, mem_mib;
     const char *devices, *log;
     bool quiet, help;
@@ -81,29 +81,36 @@ extern const int cli_command_count;
 /* ---- main.c ---- */
 /* Records the program's own message, which may hold a second line "hint: ..."; returns st. */
 sluice_status cli_fail(cli *c, sluice_status st, const char *format, ...) __attribute__((format(printf, 3, 4)));
-#define TRY(call)       do { if ((st = (call)) != SLUICE_OK) goto out; } while (0)
-#define REFUSE(code, ...) do { st = cli_fail(c, SLUICE_##code, __VA_ARGS__); goto out; } while (0)
+#define TRY(call)                                 \
+    do {                                          \
+        if ((st = (call)) != SLUICE_OK) goto out; \
+    } while (0)
+#define REFUSE(code, ...)                             \
+    do {                                              \
+        st = cli_fail(c, SLUICE_##code, __VA_ARGS__); \
+        goto out;                                     \
+    } while (0)
 /* Flushes stdout; a full disk or a closed pipe is E_IO, never silence. */
 sluice_status cli_flush(cli *c);
 /* The command line as a shell would take it; the caller frees it. */
 char *cli_line(const cli *c);
 
 /* ---- progress.c: stderr ---- */
-void progress_start(void);      /* looks at the terminal and --log, --quiet */
+void progress_start(void); /* looks at the terminal and --log, --quiet */
 void progress_show(void *user, const sluice_progress *p);
-void progress_clear(void);      /* wipes the bar before other lines */
+void progress_clear(void); /* wipes the bar before other lines */
 void log_show(void *user, sluice_level level, const char *line);
-void log_error(const char *message);    /* "sluice: MESSAGE", hints on lines of their own */
+void log_error(const char *message); /* "sluice: MESSAGE", hints on lines of their own */
 /* The last line after success: "wrote PATH: k rows, n scanned, s seconds"; scanned < 0: left out. */
 void log_wrote(const char *path, int64_t rows, const char *noun, int64_t scanned);
-void put_json_text(FILE *f, const char *text);      /* quoted and escaped */
+void put_json_text(FILE *f, const char *text); /* quoted and escaped */
 
 /* ---- inputs.c: what several commands open the same way ---- */
 typedef struct cli_input {
     const char *ids, *tensor, *classes;
-    bool same_ids;              /* ids of files made for another pool hold for this one too */
+    bool same_ids; /* ids of files made for another pool hold for this one too */
 } cli_input;
-typedef struct cli_model {      /* what gives logits: at most one is set */
+typedef struct cli_model { /* what gives logits: at most one is set */
     sluice_head *head;
     sluice_pool *logits, *probs;
 } cli_model;

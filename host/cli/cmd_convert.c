@@ -39,7 +39,11 @@ static const cli_opt opts[] = {
 static bool is_to(const char *format) { return strcmp(o.to, format) == 0; }
 
 /* Which types each format has; the first is taken where the pool's own is not among them. */
-static const struct { const char *format; sluice_type types[5]; int count; } holds[] = {
+static const struct {
+    const char *format;
+    sluice_type types[5];
+    int count;
+} holds[] = {
     { "npy", { SLUICE_F32, SLUICE_F16, SLUICE_F64, SLUICE_I8, SLUICE_U8 }, 3 },
     { "safetensors", { SLUICE_F32, SLUICE_F16, SLUICE_BF16 }, 3 },
     { "fbin", { SLUICE_F32 }, 1 },
@@ -47,19 +51,22 @@ static const struct { const char *format; sluice_type types[5]; int count; } hol
 
 static sluice_status choose_type(cli *c, sluice_type pool_type, sluice_type *out)
 {
-    static const struct { const char *name; sluice_type type; } names[] = {
-        { "f32", SLUICE_F32 }, { "f16", SLUICE_F16 }, { "bf16", SLUICE_BF16 }, { "i8", SLUICE_I8 } };
+    static const struct {
+        const char *name;
+        sluice_type type;
+    } names[] = { { "f32", SLUICE_F32 }, { "f16", SLUICE_F16 }, { "bf16", SLUICE_BF16 }, { "i8", SLUICE_I8 } };
     size_t f = 0, t = 0;
     while (!is_to(holds[f].format)) f++;
     if (!o.type) {
-        *out = SLUICE_F32;      /* f64 and integers with scales become f32 */
+        *out = SLUICE_F32; /* f64 and integers with scales become f32 */
         for (int i = 0; i < holds[f].count; i++)
             if (holds[f].types[i] == pool_type && pool_type != SLUICE_F64) *out = pool_type;
         return SLUICE_OK;
     }
     while (strcmp(names[t].name, o.type) != 0) t++;
     *out = names[t].type;
-    bool fits = is_to("npy") ? *out != SLUICE_BF16 : is_to("fbin") ? *out == SLUICE_F32 : *out != SLUICE_I8;
+    bool fits = is_to("npy") ? *out != SLUICE_BF16 : is_to("fbin") ? *out == SLUICE_F32
+                                                                   : *out != SLUICE_I8;
     if (fits) return SLUICE_OK;
     return cli_fail(c, SLUICE_E_USAGE, "--to %s has no %s elements\nhint: %s", o.to, o.type,
                     is_to("npy") ? "--to safetensors has bf16"
@@ -86,7 +93,7 @@ static sluice_status put_safetensors_header(sluice *s, sink *k, int ndim, const 
         used += snprintf(dims + used, sizeof dims - (size_t)used, "%s%lld", i ? "," : "", (long long)shape[i]);
     int n = snprintf(text, sizeof text, "{\"features\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[0,%zu]}}",
                      names[k->type], dims, bytes);
-    int padded = (n + 8 + 63) / 64 * 64 - 8;            /* rows then begin on a cache line */
+    int padded = (n + 8 + 63) / 64 * 64 - 8; /* rows then begin on a cache line */
     uint8_t size[8] = { (uint8_t)padded, (uint8_t)(padded >> 8) };
     sluice_status st = outfile_write(s, k->data, size, sizeof size);
     return st ? st : outfile_printf(s, k->data, "%-*s", padded, text);
@@ -176,8 +183,9 @@ static sluice_status put_rows(sluice *s, sink *k, const sluice_pool *pool)
         TRY(reader_next(s, r, &b, &end));
         if (end) break;
         sluice_view out = sluice_rows(y, k->type, b.rows, pool->width);
-        TRY(sluice_op_convert(s, &(sluice_op_convert_args){ .x = b.view, .out = out, .normalise = o.normalise,
-                                                            .out_scale = k->scale ? scale : NULL }));
+        TRY(sluice_op_convert(
+            s, &(sluice_op_convert_args){
+                   .x = b.view, .out = out, .normalise = o.normalise, .out_scale = k->scale ? scale : NULL }));
         if (k->type == SLUICE_F16 || k->type == SLUICE_BF16) TRY(check_range(s, &b, &out, bad));
         int64_t done = b.first_row + b.rows;
         TRY(outfile_write(s, k->data, y, (size_t)b.rows * out.stride));
@@ -218,7 +226,7 @@ static sluice_status convert_pool(cli *c)
     TRY(put_rows(s, &k, pool));
     TRY(commit(s, &k.ids));
     TRY(commit(s, &k.scale));
-    TRY(commit(s, &k.data));        /* last: what is there is whole */
+    TRY(commit(s, &k.data)); /* last: what is there is whole */
     log_wrote(o.out, pool->rows, "rows", pool->rows);
 out:
     sink_release(&k);
@@ -270,8 +278,14 @@ static sluice_status run(cli *c)
 }
 
 const cli_command cli_convert = {
-    "convert", "change a pool's format or type, or import a head",
+    "convert",
+    "change a pool's format or type, or import a head",
     "POOL... --to FORMAT --out FILE [options]",
     "sluice convert shards/ --to safetensors --type f16 --out pool.safetensors",
-    opts, &o.in, "POOL", 1, 0, run,
+    opts,
+    &o.in,
+    "POOL",
+    1,
+    0,
+    run,
 };

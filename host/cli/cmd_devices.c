@@ -8,7 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static struct { bool json; } o;
+static struct {
+    bool json;
+} o;
 
 static const cli_opt opts[] = {
     { "json", 0, CLI_FLAG, NULL, &o.json, "as JSON" },
@@ -16,7 +18,7 @@ static const cli_opt opts[] = {
 };
 
 typedef struct limits {
-    char cpus[16], memory[32], group[4200];     /* of the control group: CPUs, MiB; "" for none */
+    char cpus[16], memory[32], group[4200]; /* of the control group: CPUs, MiB; "" for none */
     int affinity;
     long long memory_mib;
 } limits;
@@ -141,8 +143,14 @@ static sluice_status run(cli *c)
 }
 
 const cli_command cli_devices = {
-    "devices", "show what can run here and what limits it",
+    "devices",
+    "show what can run here and what limits it",
     "[options]",
     "sluice devices --json",
-    opts, NULL, NULL, 0, 0, run,
+    opts,
+    NULL,
+    NULL,
+    0,
+    0,
+    run,
 };

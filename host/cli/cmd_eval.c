@@ -19,7 +19,7 @@ static const cli_opt opts[] = {
     { "pool", 0, CLI_LIST, "POOL", &o.pool, "the same as a plain POOL argument", .alias = "features" },
     { "ids", 0, CLI_PATH, "FILE", &o.in.ids, "one id a row, .txt .csv .npy" },
     { "tensor", 0, CLI_WORD, "NAME", &o.in.tensor, "which tensor of a .safetensors" },
-    { "classes", 0, CLI_PATH, "FILE", &o.in.classes, "class names, one a line; default: the head's" },
+    { "classes", 0, CLI_PATH, "FILE", &o.in.classes, "class names of the labels, one a line" },
     { "same-ids", 0, CLI_FLAG, NULL, &o.in.same_ids, "the labels' ids fit although the pool has changed" },
     { 0 },
 };
@@ -69,8 +69,7 @@ static void put_table(const sluice_eval_result *r, const sluice_head *head)
     printf("accuracy       %.4f  (95%%: %.4f .. %.4f)\n", r->accuracy, r->accuracy_low, r->accuracy_high);
     printf("nll            %.4f\nece            %.4f\nmacro f1       %.4f\n", r->nll, r->ece, r->macro_f1);
     printf("rows           %lld, %lld right\n", (long long)r->n, (long long)r->correct);
-    if (r->train_overlap)
-        printf("train overlap  %lld of them were trained on\n", (long long)r->train_overlap);
+    if (r->train_overlap) printf("train overlap  %lld of them were trained on\n", (long long)r->train_overlap);
     printf("\n%-20s %8s %8s %9s %8s\n", "class", "rows", "right", "predicted", "recall");
     for (int j = 0; j < r->classes; j++) {
         const sluice_class_result *k = &r->per_class[j];
@@ -109,8 +108,14 @@ out:
 }
 
 const cli_command cli_eval = {
-    "eval", "accuracy, calibration and per-class results of a head",
+    "eval",
+    "accuracy, calibration and per-class results of a head",
     "POOL... --head HEAD --labels FILE [options]",
     "sluice eval test.npy --head head.safetensors --labels test-labels.csv --json",
-    opts, &o.pool, "POOL", 1, 0, run,
+    opts,
+    &o.pool,
+    "POOL",
+    1,
+    0,
+    run,
 };

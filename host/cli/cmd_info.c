@@ -48,20 +48,23 @@ static void put_plain(const json_t *facts)
     const char *key;
     json_t *value, *item;
     size_t i;
-    json_object_foreach((json_t *)(uintptr_t)facts, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)facts, key, value)
+    {
         if (strcmp(key, "row_shape") == 0) {
             printf("%-14s ", key);
             json_array_foreach(value, i, item) printf("%s%lld", i ? " x " : "", (long long)json_integer_value(item));
             putchar('\n');
         } else if (json_is_array(value)) {
-            json_array_foreach(value, i, item) {
+            json_array_foreach(value, i, item)
+            {
                 char *text = json_is_string(item) ? strdup(json_string_value(item)) : json_dumps(item, JSON_COMPACT);
                 printf("%-14s %s\n", i ? "" : key, text ? text : "");
                 free(text);
             }
         } else {
-            char *text = json_is_string(value) ? strdup(json_string_value(value))
-                                               : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9));
+            char *text = json_is_string(value)
+                             ? strdup(json_string_value(value))
+                             : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9));
             printf("%-14s %s\n", key, text ? text : "");
             free(text);
         }
@@ -154,7 +157,8 @@ static sluice_status pool_facts(cli *c, json_t *facts)
     add(facts, "row_shape", row_shape(pool));
     add(facts, "type", json_string(sluice_type_name(info.type)));
     add(facts, "bytes", json_integer((json_int_t)info.bytes));
-    add(facts, "ids", json_string(!info.has_ids ? "row numbers" : pool->id_text ? "text" : "integers"));
+    add(facts, "ids", json_string(!info.has_ids ? "row numbers" : pool->id_text ? "text"
+                                                                                : "integers"));
     add(facts, "fingerprint", hex(info.fingerprint));
     json_t *shards = json_array();
     for (int i = 0; i < pool->shard_count; i++) {
@@ -229,7 +233,8 @@ static sluice_status csv_facts(cli *c, json_t *facts)
     if (st) return st;
     int label = csv_column(&t, "label");
     bool picks = csv_column(&t, "rank") >= 0 && csv_column(&t, "score") >= 0;
-    add(facts, "kind", json_string(picks ? "picks" : label >= 0 ? "labels" : "table"));
+    add(facts, "kind", json_string(picks ? "picks" : label >= 0 ? "labels"
+                                                                : "table"));
     add(facts, "rows", json_integer(t.rows - 1));
     json_t *columns = json_array();
     for (int j = 0; j < t.cols[0]; j++) json_array_append_new(columns, any_text(t.cell[0][j]));
@@ -262,7 +267,8 @@ static bool manifest_facts(sluice *s, const char *path, json_t *facts)
     json_t *m = json_load_file(path, 0, NULL), *promise, *files = json_object();
     const char *name;
     bool whole = true;
-    json_object_foreach(json_object_get(m, "outputs"), name, promise) {
+    json_object_foreach(json_object_get(m, "outputs"), name, promise)
+    {
         char *file = mem_format(s, "%.*s%s", (int)(path_base(path) - path), path, name);
         const char *state = file ? output_state(s, file, promise) : "unreadable";
         if (strcmp(state, "whole") != 0 && strcmp(state, "there") != 0) whole = false;
@@ -322,8 +328,14 @@ static sluice_status run(cli *c)
 }
 
 const cli_command cli_info = {
-    "info", "show what a pool, head, picks or labels file holds and whether it is whole",
+    "info",
+    "show what a pool, head, picks or labels file holds and whether it is whole",
     "PATH... [options]",
     "sluice info pool.npy --check",
-    opts, &o.paths, "PATH", 1, 0, run,
+    opts,
+    &o.paths,
+    "PATH",
+    1,
+    0,
+    run,
 };

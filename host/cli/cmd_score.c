@@ -47,8 +47,14 @@ out:
 }
 
 const cli_command cli_score = {
-    "score", "write scores of every row of a pool",
+    "score",
+    "write scores of every row of a pool",
     "POOL... --head HEAD --score A,B,... --out FILE [options]",
     "sluice score pool.npy --head head.safetensors --score entropy,margin,prediction --out scores.npy",
-    opts, &o.pool, "POOL", 0, 0, run,
+    opts,
+    &o.pool,
+    "POOL",
+    0,
+    0,
+    run,
 };

@@ -34,8 +34,8 @@ static const cli_opt opts[] = {
       ".csv, .jsonl or .npy; a folder for several strategies; none: csv to stdout" },
     { "link", 0, CLI_PATH, "DIR", &o.link, "also a folder of links to the picked files, where ids are paths" },
     { "seed", 0, CLI_INT, "N", &o.seed, "of random numbers and of the order among equals" },
-    { "max-bad", 0, CLI_NUMBER, "SHARE", &o.max_bad,
-      "of rows that may hold NaN or infinity; they are never picked", 0, 1 },
+    { "max-bad", 0, CLI_NUMBER, "SHARE", &o.max_bad, "of rows that may hold NaN or infinity; they are never picked", 0,
+      1 },
     { "dry-run", 0, CLI_FLAG, NULL, &o.dry_run, "print rows, bytes and memory, read nothing" },
     { "pool", 0, CLI_LIST, "POOL", &o.pool, "the same as a plain POOL argument", .alias = "features" },
     { "ids", 0, CLI_PATH, "FILE", &o.in.ids, "one id a row, .txt .csv .npy" },
@@ -138,8 +138,7 @@ static sluice_status check_linkable(cli *c, const sluice_pool *pool)
                         "--link: this pool's ids are row numbers, not paths\nhint: name the files with --ids");
     if (info.rows == 0) return SLUICE_OK;
     sluice_pool_id_text(pool, 0, id, sizeof id);
-    if (!find_file(id, file, sizeof file))
-        return cli_fail(c, SLUICE_E_MISSING, "--link: id '%s' is no file here", id);
+    if (!find_file(id, file, sizeof file)) return cli_fail(c, SLUICE_E_MISSING, "--link: id '%s' is no file here", id);
     return SLUICE_OK;
 }
 
@@ -182,7 +181,7 @@ static void report(const sluice_picks *picks)
     int64_t picked = 0;
     sluice_picks_get_info(picks, &info);
     for (int i = 0; i < sluice_picks_lists(picks); i++) picked += sluice_picks_count(picks, i);
-    if (info.done) return;      /* the library has said so */
+    if (info.done) return; /* the library has said so */
     log_wrote(o.out ? o.out : "standard output", picked, "rows", info.scanned);
 }
 
@@ -195,9 +194,16 @@ static sluice_status run(cli *c)
     cli_model model = { 0 };
     int64_t *exclude = NULL;
     int32_t *group = NULL;
-    sluice_select_args a = { .size = sizeof a, .strategies = o.mix ? NULL : o.strategy, .mix = o.mix, .k = o.k,
-                             .seed = (uint64_t)o.seed, .balance = o.balance, .max_bad = o.max_bad, .out = o.out,
-                             .force = o.force, .dry_run = o.dry_run };
+    sluice_select_args a = { .size = sizeof a,
+                             .strategies = o.mix ? NULL : o.strategy,
+                             .mix = o.mix,
+                             .k = o.k,
+                             .seed = (uint64_t)o.seed,
+                             .balance = o.balance,
+                             .max_bad = o.max_bad,
+                             .out = o.out,
+                             .force = o.force,
+                             .dry_run = o.dry_run };
     if (o.out) TRY(check_output(c, o.out, !o.mix && strchr(o.strategy, ',')));
     TRY(open_model(c, o.head, o.logits, o.probs, &model));
     TRY(open_pool_or_outputs(c, &o.pool, &o.in, o.logits ? o.logits : o.probs, &pool));
@@ -234,8 +240,14 @@ out:
 }
 
 const cli_command cli_select = {
-    "select", "pick the rows to label next",
+    "select",
+    "pick the rows to label next",
     "POOL... --head HEAD -k N [options]",
     "sluice select pool.npy --head head.safetensors --labels labels.csv --strategy margin -k 100 --out picks.csv",
-    opts, &o.pool, "POOL", 0, 0, run,
+    opts,
+    &o.pool,
+    "POOL",
+    0,
+    0,
+    run,
 };

@@ -50,13 +50,26 @@ static sluice_status run(cli *c)
     char *line = cli_line(c), *table = NULL;
     cli_list test_paths = { .item = &o.test, .count = 1 };
     cli_input test_in = { .tensor = o.in.tensor, .classes = o.in.classes, .same_ids = o.in.same_ids };
-    sluice_simulate_args a = { .size = sizeof a, .strategies = o.strategy, .start = o.start,
-                               .start_per_class = o.start_per_class, .batch = o.batch, .rounds = (int)o.rounds,
-                               .seeds = (int)o.seeds, .seed = (uint64_t)o.seed, .out = o.out, .command = line,
-                               .force = o.force, .out_table = &table };
-    a.train = (sluice_train_args){ .size = sizeof a.train, .layers = o.layers, .l2 = o.l2, .rate = o.rate,
+    sluice_simulate_args a = { .size = sizeof a,
+                               .strategies = o.strategy,
+                               .start = o.start,
+                               .start_per_class = o.start_per_class,
+                               .batch = o.batch,
+                               .rounds = (int)o.rounds,
+                               .seeds = (int)o.seeds,
+                               .seed = (uint64_t)o.seed,
+                               .out = o.out,
+                               .command = line,
+                               .force = o.force,
+                               .out_table = &table };
+    a.train = (sluice_train_args){ .size = sizeof a.train,
+                                   .layers = o.layers,
+                                   .l2 = o.l2,
+                                   .rate = o.rate,
                                    .class_weights = o.class_weights[0] == 'b' ? "balanced" : NULL,
-                                   .optimizer = o.optimizer, .epochs = (int)o.epochs, .batch = (int)o.train_batch,
+                                   .optimizer = o.optimizer,
+                                   .epochs = (int)o.epochs,
+                                   .batch = (int)o.train_batch,
                                    .patience = (int)o.patience };
     if ((o.start > 0) == (o.start_per_class > 0))
         REFUSE(E_USAGE, "simulate needs one of --start and --start-per-class");
@@ -82,9 +95,15 @@ out:
 }
 
 const cli_command cli_simulate = {
-    "simulate", "compare strategies on labels that are known",
+    "simulate",
+    "compare strategies on labels that are known",
     "POOL... --labels L --test POOL --test-labels L --start N --batch N --rounds N --out DIR [options]",
     "sluice simulate pool.npy --labels labels.csv --test test.npy --test-labels test.csv \\\n"
     "             --strategy random,margin --start-per-class 2 --batch 50 --rounds 5 --out sim",
-    opts, &o.pool, "POOL", 1, 0, run,
+    opts,
+    &o.pool,
+    "POOL",
+    1,
+    0,
+    run,
 };

@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-static struct { bool json; } o;
+static struct {
+    bool json;
+} o;
 
 static const cli_opt opts[] = {
     { "json", 0, CLI_FLAG, NULL, &o.json, "the table as JSON" },
@@ -28,7 +30,8 @@ static void put_row_json(const sluice_strategy *k, bool first)
 /* power-SCORE needs what its score needs. */
 static const char *head_of(const sluice_strategy *k)
 {
-    return strstr(k->name, "SCORE") ? "as SCORE" : k->needs_head ? "yes" : "no";
+    return strstr(k->name, "SCORE") ? "as SCORE" : k->needs_head ? "yes"
+                                                                 : "no";
 }
 
 static sluice_status run(cli *c)
@@ -43,16 +46,22 @@ static sluice_status run(cli *c)
     }
     printf("%-18s %-8s %-10s %s\n", "name", "head", "parameters", "what it picks first; source");
     for (int i = 0; (k = sluice_strategy_at(i)); i++)
-        printf("%-18s %-8s %-10s %s%s%s\n", k->name, head_of(k), *k->parameters ? k->parameters : "-",
-               k->what, *k->paper ? "; " : "", k->paper);
+        printf("%-18s %-8s %-10s %s%s%s\n", k->name, head_of(k), *k->parameters ? k->parameters : "-", k->what,
+               *k->paper ? "; " : "", k->paper);
     puts("\nNAME:key=value sets a parameter (power-margin:beta=2); power- goes before any score's name.\n"
          "--mix margin:70,random:30 shares out the picks; --balance and --group work with all of them.");
     return SLUICE_OK;
 }
 
 const cli_command cli_strategies = {
-    "strategies", "list the ways to pick rows",
+    "strategies",
+    "list the ways to pick rows",
     "[options]",
     "sluice strategies",
-    opts, NULL, NULL, 0, 0, run,
+    opts,
+    NULL,
+    NULL,
+    0,
+    0,
+    run,
 };

@@ -38,9 +38,16 @@ static sluice_status run(cli *c)
     sluice_pool *pool = NULL;
     sluice_labels *labels = NULL;
     sluice_head *head = NULL;
-    sluice_train_args a = { .size = sizeof a, .layers = o.layers, .l2 = o.l2, .seed = (uint64_t)o.seed, .rate = o.rate,
-                            .class_weights = o.class_weights[0] == 'b' ? "balanced" : NULL, .optimizer = o.optimizer,
-                            .epochs = (int)o.epochs, .batch = (int)o.batch, .patience = (int)o.patience,
+    sluice_train_args a = { .size = sizeof a,
+                            .layers = o.layers,
+                            .l2 = o.l2,
+                            .seed = (uint64_t)o.seed,
+                            .rate = o.rate,
+                            .class_weights = o.class_weights[0] == 'b' ? "balanced" : NULL,
+                            .optimizer = o.optimizer,
+                            .epochs = (int)o.epochs,
+                            .batch = (int)o.batch,
+                            .patience = (int)o.patience,
                             .loss_log = o.loss_log };
     TRY(check_output(c, o.out, false));
     TRY(open_pool(c, &o.pool, &o.in, &pool));
@@ -57,8 +64,14 @@ out:
 }
 
 const cli_command cli_train = {
-    "train", "fit a head on the labelled rows of a pool",
+    "train",
+    "fit a head on the labelled rows of a pool",
     "POOL... --labels FILE --out HEAD [options]",
     "sluice train pool.npy --labels labels.csv --out head.safetensors",
-    opts, &o.pool, "POOL", 1, 0, run,
+    opts,
+    &o.pool,
+    "POOL",
+    1,
+    0,
+    run,
 };

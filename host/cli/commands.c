@@ -10,4 +10,9 @@ const cli_command *const cli_commands[] = {
 #include "commands.def"
 #undef COMMAND
 };
-const int cli_command_count = sizeof cli_commands / sizeof *cli_commands;
+
+#define COMMAND(name) +1
+const int cli_command_count = 0
+#include "commands.def"
+    ;
+#undef COMMAND

@@ -36,8 +36,9 @@ sluice_status check_output(cli *c, const char *path, bool to_be_folder)
 
 sluice_status open_pool(cli *c, const cli_list *paths, const cli_input *in, sluice_pool **out_pool)
 {
-    sluice_pool_args a = { .size = sizeof a, .paths = paths->item, .path_count = paths->count, .ids = in->ids,
-                           .tensor = in->tensor };
+    sluice_pool_args a = {
+        .size = sizeof a, .paths = paths->item, .path_count = paths->count, .ids = in->ids, .tensor = in->tensor
+    };
     return sluice_pool_open(c->s, &a, out_pool);
 }
 
@@ -59,8 +60,7 @@ sluice_status open_pool_or_outputs(cli *c, const cli_list *paths, const cli_inpu
 sluice_status open_model(cli *c, const char *head, const char *logits, const char *probs, cli_model *out)
 {
     sluice_status st = SLUICE_OK;
-    if (!!head + !!logits + !!probs > 1)
-        REFUSE(E_USAGE, "--head, --logits and --probs exclude each other");
+    if (!!head + !!logits + !!probs > 1) REFUSE(E_USAGE, "--head, --logits and --probs exclude each other");
     if (head) TRY(sluice_head_load(c->s, head, &out->head));
     if (logits) TRY(open_one(c, logits, NULL, &out->logits));
     if (probs) TRY(open_one(c, probs, NULL, &out->probs));

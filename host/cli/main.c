@@ -76,7 +76,7 @@ static void catch_signals(sluice *s)
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGTERM, &stop, NULL);
     sigaction(SIGHUP, &stop, NULL);
-    sigaction(SIGUSR1, &stop, NULL);    /* what schedulers send ahead of the end */
+    sigaction(SIGUSR1, &stop, NULL); /* what schedulers send ahead of the end */
 }
 
 /* A closed stdout, stderr or stdin would let an output file take its number, and messages would land inside it. */
@@ -92,12 +92,14 @@ static void hold_standard_files(void)
 static void top_help(FILE *f)
 {
     fputs("usage: sluice COMMAND [options]\n"
-          "choose which rows of an unlabelled pool to label next\n\n", f);
+          "choose which rows of an unlabelled pool to label next\n\n",
+          f);
     for (int i = 0; i < cli_command_count; i++)
         fprintf(f, "  %-10s  %s\n", cli_commands[i]->name, cli_commands[i]->line);
     fputs("\n'sluice COMMAND --help' lists a command's options; 'sluice --version' prints the version.\n\n"
           "example: sluice train pool.npy --labels labels.csv --out head.safetensors\n"
-          "         sluice select pool.npy --head head.safetensors --labels labels.csv -k 100 --out picks.csv\n", f);
+          "         sluice select pool.npy --head head.safetensors --labels labels.csv -k 100 --out picks.csv\n",
+          f);
 }
 
 static sluice_status unknown_command(cli *c, const char *name)
@@ -125,8 +127,12 @@ static sluice_status run_command(cli *c)
         return cli_flush(c);
     }
     progress_start();
-    sluice_options o = { .size = sizeof o, .threads = (int)common.threads, .mem_mib = common.mem_mib,
-                         .devices = common.devices, .log = log_show, .progress = progress_show };
+    sluice_options o = { .size = sizeof o,
+                         .threads = (int)common.threads,
+                         .mem_mib = common.mem_mib,
+                         .devices = common.devices,
+                         .log = log_show,
+                         .progress = progress_show };
     st = sluice_open(&o, &c->s);
     if (st) return st;
     catch_signals(c->s);
@@ -157,12 +163,13 @@ int main(int argc, char **argv)
 {
     cli c = { .argc = argc, .argv = argv };
     hold_standard_files();
-    signal(SIGPIPE, SIG_IGN);           /* a write then fails with EPIPE and is reported */
-    signal(SIGXFSZ, SIG_IGN);           /* and one above the size limit with EFBIG */
+    signal(SIGPIPE, SIG_IGN); /* a write then fails with EPIPE and is reported */
+    signal(SIGXFSZ, SIG_IGN); /* and one above the size limit with EFBIG */
     sluice_status st = run(&c);
     progress_clear();
     if (st) {
-        const char *message = c.error[0] ? c.error : c.s ? sluice_error(c.s) : sluice_status_text(st);
+        const char *message = c.error[0] ? c.error : c.s ? sluice_error(c.s)
+                                                         : sluice_status_text(st);
         log_error(*message ? message : sluice_status_text(st));
     }
     running = NULL;

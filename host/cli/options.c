@@ -61,7 +61,7 @@ static int distance(const char *a, const char *b)
 const char *nearest_word(const char *text, const char *const *words, int count)
 {
     const char *best = NULL;
-    int best_distance = (int)strlen(text) / 3 + 1;      /* farther is another word, no slip */
+    int best_distance = (int)strlen(text) / 3 + 1; /* farther is another word, no slip */
     for (int i = 0; i < count; i++) {
         int d = distance(text, words[i]);
         if (d > best_distance || (best && d == best_distance)) continue;
@@ -81,8 +81,7 @@ static sluice_status unknown_option(cli *c, const char *arg, const cli_opt *cons
         if (opts[i]->alias) words[count++] = opts[i]->alias;
     }
     const char *near = nearest_word(name, words, count);
-    if (near)
-        return cli_fail(c, SLUICE_E_USAGE, "unknown option '--%s'\nhint: did you mean --%s?", name, near);
+    if (near) return cli_fail(c, SLUICE_E_USAGE, "unknown option '--%s'\nhint: did you mean --%s?", name, near);
     return cli_fail(c, SLUICE_E_USAGE, "unknown option '--%s'\nhint: 'sluice %s --help' lists the options", name,
                     c->command->name);
 }
@@ -110,8 +109,7 @@ static sluice_status set_int(cli *c, const cli_opt *o, const char *shown, const 
     long long v = strtoll(text, &end, 10);
     if (end == text || *end || strchr(" \t\n\v\f\r+", text[0]))
         return cli_fail(c, SLUICE_E_USAGE, "%s: '%s' is not a whole number", shown, text);
-    if (errno == ERANGE && v > 0)
-        return cli_fail(c, SLUICE_E_USAGE, "%s: %s is too large", shown, text);
+    if (errno == ERANGE && v > 0) return cli_fail(c, SLUICE_E_USAGE, "%s: %s is too large", shown, text);
     if (errno == ERANGE || (double)v < o->min)
         return cli_fail(c, SLUICE_E_USAGE, "%s: %s is below %.0f, the least allowed", shown, text, o->min);
     if (o->max > 0 && (double)v > o->max)
@@ -127,8 +125,7 @@ static sluice_status set_number(cli *c, const cli_opt *o, const char *shown, con
     double v = strtod(text, &end);
     if (end == text || *end || strspn(text, "+-.0123456789eE") != strlen(text) || !isfinite(v))
         return cli_fail(c, SLUICE_E_USAGE, "%s: '%s' is not a number", shown, text);
-    if (v < o->min)
-        return cli_fail(c, SLUICE_E_USAGE, "%s: %s is below %g, the least allowed", shown, text, o->min);
+    if (v < o->min) return cli_fail(c, SLUICE_E_USAGE, "%s: %s is below %g, the least allowed", shown, text, o->min);
     if (o->max > 0 && v > o->max)
         return cli_fail(c, SLUICE_E_USAGE, "%s: %s is above %g, the most allowed", shown, text, o->max);
     *(double *)o->target = v;
@@ -146,8 +143,7 @@ static sluice_status list_add(cli *c, cli_list *list, const char *text)
 
 static sluice_status set_value(cli *c, const cli_opt *o, const char *shown, const char *text)
 {
-    if (!*text)
-        return cli_fail(c, SLUICE_E_USAGE, "%s needs a value (%s)", shown, o->value);
+    if (!*text) return cli_fail(c, SLUICE_E_USAGE, "%s needs a value (%s)", shown, o->value);
     switch (o->kind) {
     case CLI_INT: return set_int(c, o, shown, text);
     case CLI_NUMBER: return set_number(c, o, shown, text);
@@ -276,10 +272,8 @@ void options_help(const cli_command *command, FILE *f)
     fprintf(f, "usage: sluice %s %s\n%s\n\n", command->name, command->usage, command->line);
     for (int j = 0; j < n; j++) {
         if (opts[j] == common_opts) fputc('\n', f);
-        if (spelling(opts[j], left, sizeof left) > width)
-            fprintf(f, "%s\n%*s", left, width, "");
-        else
-            fprintf(f, "%-*s", width, left);
+        if (spelling(opts[j], left, sizeof left) > width) fprintf(f, "%s\n%*s", left, width, "");
+        else fprintf(f, "%-*s", width, left);
         fprintf(f, "  %s", opts[j]->help);
         if (opts[j]->alias) fprintf(f, " (also --%s)", opts[j]->alias);
         put_default(opts[j], f);

@@ -13,9 +13,9 @@ enum { EVERY_S = 10 };
 
 static struct {
     bool terminal, json, colour;
-    bool bar;                   /* one is on the screen */
-    double told;                /* second of the task at which its last line was printed */
-    struct timespec began;      /* of the program's work */
+    bool bar;              /* one is on the screen */
+    double told;           /* second of the task at which its last line was printed */
+    struct timespec began; /* of the program's work */
 } show;
 
 void progress_start(void)
@@ -154,8 +154,8 @@ void progress_show(void *user, const sluice_progress *p)
         else put_bar(p);
         return;
     }
-    if (p->seconds < show.told) show.told = 0;          /* another task began */
-    bool due = p->seconds >= show.told + EVERY_S || (end && show.told > 0);     /* a short job shows no line */
+    if (p->seconds < show.told) show.told = 0;                              /* another task began */
+    bool due = p->seconds >= show.told + EVERY_S || (end && show.told > 0); /* a short job shows no line */
     if (!due) return;
     show.told = end ? 0 : p->seconds;
     if (show.json) {

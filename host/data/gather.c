@@ -233,7 +233,7 @@ static sluice_status prepare(gather *g)
     for (int i = 0; i < g->runs; i++) g->run[i].buffer = g->buffers + (size_t)i * g->buffer_bytes;
     const char *want;
     TRY(read_path_wanted(s, &want));
-    TRY(read_engine_open(s, want, g->runs, &g->engine));
+    TRY(read_engine_open(s, want, &g->engine));
 out:
     return st;
 }

@@ -7,6 +7,7 @@
 #include "reader.h"
 #include "reader_io.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -118,7 +119,7 @@ static sluice_status start_read(sluice *s, reader *r, slot *x)
 {
     sluice_status st = SLUICE_OK;
     if (!r->ring) TRY(map_buffers(s, r));
-    if (!r->engine) TRY(read_engine_open(s, r->want, r->slots, &r->engine));
+    if (!r->engine) TRY(read_engine_open(s, r->want, &r->engine));
     x->job.to = x->buffer;
     r->engine->start(r->engine, &x->job);
     x->reading = true;
@@ -174,6 +175,7 @@ static sluice_status locate(sluice *s, reader *r, slot *x)
         shard_file_drop(r->file);
         r->file = NULL;
         TRY(shard_file_open(s, x->sh, &r->file));
+        posix_fadvise(r->file->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     }
     x->file = r->file;
     x->file->users++;
@@ -320,7 +322,7 @@ void reader_close(reader *r)
 
 const char *reader_backend(void)
 {
-    read_engine *e = read_uring_open(1);
+    read_engine *e = read_uring_open();
     if (!e) return "pread";
     e->close(e);
     return "io_uring";

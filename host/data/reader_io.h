@@ -9,7 +9,7 @@
 #include "pool.h"
 
 enum {
-    READ_PIECES = 8,
+    READ_PIECES = 64,
     READ_MAX = 1 << 30,         /* bytes of one call; Linux stops at 2 GiB */
     READ_ENDED = -1
 };
@@ -42,9 +42,9 @@ struct read_engine {
     void (*close)(read_engine *e);                  /* every started job was waited for */
 };
 
-/* For jobs jobs at once.  want: "uring", "pread" or NULL: io_uring where the kernel allows it. */
-sluice_status read_engine_open(sluice *s, const char *want, int jobs, read_engine **out_e);
-read_engine *read_uring_open(int jobs);             /* NULL with errno set where it cannot be had */
+/* want: "uring", "pread" or NULL: io_uring where the kernel allows it. */
+sluice_status read_engine_open(sluice *s, const char *want, read_engine **out_e);
+read_engine *read_uring_open(void);                 /* NULL with errno set where it cannot be had */
 sluice_status read_threads_open(sluice *s, read_engine **out_e);
 /* SLUICE_READER: "uring", "pread" or "map" forces a path, NULL leaves the choice. */
 sluice_status read_path_wanted(sluice *s, const char **out_want);

@@ -5,9 +5,8 @@
 
 #ifndef SLUICE_HAVE_URING
 
-read_engine *read_uring_open(int jobs)
+read_engine *read_uring_open(void)
 {
-    (void)jobs;
     errno = ENOSYS;
     return NULL;
 }
@@ -17,6 +16,8 @@ read_engine *read_uring_open(int jobs)
 #include <assert.h>
 #include <liburing.h>
 #include <stdlib.h>
+
+enum { ENTRIES = 256 };         /* what does not fit waits for its turn */
 
 typedef struct uring {
     read_engine base;
@@ -89,12 +90,12 @@ static bool can_read(struct io_uring *ring)
     return can;
 }
 
-read_engine *read_uring_open(int jobs)
+read_engine *read_uring_open(void)
 {
     uring *u = calloc(1, sizeof *u);
     if (!u) return NULL;
     u->base = (read_engine){ "io_uring", start, wait_for, close_engine };
-    int error = -io_uring_queue_init((unsigned)(jobs * READ_PIECES), &u->ring, 0);
+    int error = -io_uring_queue_init(ENTRIES, &u->ring, 0);
     if (!error && !can_read(&u->ring)) {            /* Linux before 5.6 */
         io_uring_queue_exit(&u->ring);
         error = ENOSYS;

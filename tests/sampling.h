@@ -30,7 +30,7 @@ static inline uint32_t float_bits(float x)
 static inline sluice_head *test_head(sluice *s, int64_t d, int c, float temperature, uint64_t seed)
 {
     sluice_head *h = NULL;
-    char names[64][16], *name[64];
+    char names[64][32], *name[64];
     for (int j = 0; j < c; j++) snprintf(names[j], sizeof names[j], "class %d", j), name[j] = names[j];
     CHECK_OK(s, head_new(s, "linear", (int64_t[3]){ d, 0, 0 }, c, name, &h));
     CHECK_OK(s, head_tensors(s, h));

@@ -9,11 +9,12 @@ static sluice *s;
 static sluice_pool *pool;
 static sluice_head *head;
 static int32_t *group;
+static float *x;
 
 /* Rows of classes that differ in size, so that turns run out; groups of very different sizes, some rows in none. */
 static void set_up(void)
 {
-    float *x = malloc((size_t)N * D * sizeof *x);
+    x = malloc((size_t)N * D * sizeof *x);
     group = malloc(N * sizeof *group);
     fill_normal(x, (int64_t)N * D, 1);
     rng r = { 2 };
@@ -254,6 +255,6 @@ int main(int argc, char **argv)
     failures();
     rare_classes();
     sluice_head_free(head), sluice_pool_free(pool), sluice_close(s);
-    free(group);
+    free(group), free(x);
     return test_end();
 }

@@ -103,7 +103,9 @@ static void picked_rows(sluice_type type)
         for (int i = 0; i < ROWS; i++) pool->shards[0].scale[i] = (float)(rng_uniform(&r) / 50);
     }
     sluice_head *h = test_head(s, D, C, 1.5f, 5);
-    sluice_score_args a = { .size = sizeof a, .head = h, .out = test_path("type.npy"), .scores = "margin,prediction,confidence" };
+    sluice_score_args a = {
+        .size = sizeof a, .head = h, .out = test_path("type.npy"), .scores = "margin,prediction,confidence"
+    };
     a.force = 1;
     CHECK_OK(s, sluice_score(s, pool, &a));
     float *got = read_scores(a.out, ROWS, 3);

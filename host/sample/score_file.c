@@ -178,7 +178,8 @@ static sluice_status run(sluice *s, scoring *e)
     char *manifest = NULL, digest[17];
     json_t *inputs = NULL;
     bool done = false;
-    if (!e->a.out || !path_ends(e->a.out, ".npy")) FAIL(E_USAGE, "'%s' does not end in .npy, the form of scores", e->a.out ? e->a.out : "");
+    if (!e->a.out || !path_ends(e->a.out, ".npy"))
+        FAIL(E_USAGE, "'%s' does not end in .npy, the form of scores", e->a.out ? e->a.out : "");
     TRY(parse_scores(s, e));
     TRY(source_init(s, &e->src, e->pool, e->a.head, e->a.logits, e->a.probs));
     TRY(check_source(s, e));

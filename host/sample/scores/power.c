@@ -4,11 +4,28 @@
 #include "strategies.h"
 #include "philox.h"
 
-static float power_key(float score, float beta, uint64_t bits)
+enum { PIECE = 256 };
+
+/* G = -log(-log1p(-u)) as in ex_gumbel(), and the key: straight-line code, so that the compiler takes rows in vectors. */
+static void make_keys(const float *u, float beta, int64_t n, float *key)
 {
-    if (score != score) return ex_nan();
-    if (!(score > 0)) return -ex_inf();
-    return beta * ex_log(score) + ex_gumbel(bits);
+    for (int64_t i = 0; i < n; i++) {
+        float score = key[i], log_score = ex_log(score), gumbel = -ex_log(-ex_log1p(-u[i]));
+        float sum = beta * log_score + gumbel;
+        sum = ex_pick(score > 0, sum, -ex_inf());
+        key[i] = ex_pick(score == score, sum, ex_nan());
+    }
+}
+
+static void fill_piece(const block_facts *b, uint32_t purpose, float beta, int64_t first, int64_t n, float *key)
+{
+    float u[PIECE];
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t word[4];
+        ex_random4(b->seed, purpose, block_id(b, first + i), 0, word);
+        u[i] = ex_uniform01((uint64_t)word[1] << 32 | word[0]);
+    }
+    make_keys(u, beta, n, key);
 }
 
 void fill_power(const strategy *st, const block_facts *b, float *out)
@@ -23,11 +40,8 @@ void fill_power(const strategy *st, const block_facts *b, float *out)
     {
         fp_state fp = fp_enter();
         #pragma omp for schedule(static)
-        for (int64_t i = 0; i < b->rows; i++) {
-            uint32_t word[4];
-            ex_random4(b->seed, purpose, block_id(b, i), 0, word);
-            out[i] = power_key(out[i], beta, (uint64_t)word[1] << 32 | word[0]);
-        }
+        for (int64_t first = 0; first < b->rows; first += PIECE)
+            fill_piece(b, purpose, beta, first, b->rows - first < PIECE ? b->rows - first : PIECE, out + first);
         fp_leave(fp);
     }
 }

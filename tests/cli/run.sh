@@ -17,7 +17,7 @@ export OMP_NUM_THREADS=1      # small jobs are faster so, and cases that test th
 unset SLUICE_CPU SLUICE_PLUGIN_DIR "${!SLURM_@}"
 folder=$(mktemp -d) || exit 1
 trap 'chmod -R u+w "$folder"; rm -rf "$folder"' EXIT
-passed=0 failed=0
+passed=0 failed=0 skipped=0
 
 # A slow machine may show progress.
 mask() { sed -E '/^[a-z]+ +[0-9]+%  /d; s/[0-9]+\.[0-9]+ seconds/S seconds/; s/"(ts)":"[^"]*"/"\1":"T"/; s/"seconds":[0-9.]+/"seconds":S/'; }
@@ -59,8 +59,10 @@ for case in "$here"/*/*.sh; do
     wanted=$([ $# = 0 ] && echo 1)
     for word in "$@"; do case $name in *$word*) wanted=1 ;; esac done
     [ "$wanted" = 1 ] || continue
+    # The thread sanitizer's own memory lies in files, which a limit on file sizes breaks.
+    if [ -n "${SLUICE_NO_LIMITS:-}" ] && grep -q 'limit=' "$case"; then echo "SKIP $name: file size limits" && skipped=$((skipped + 1)) && continue; fi
     if run_case "$case"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAIL $name" >&2; fi
 done
 if [ $# = 0 ] && [ $accept = 1 ]; then "$here/docs.sh" --accept "$SLUICE"; fi
-echo "$passed passed, $failed failed"
-[ $failed = 0 ] && [ $passed -gt 0 ]
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ] && [ $((passed + skipped)) -gt 0 ]

@@ -27,15 +27,12 @@ static ahead ahead_of(const sluice_view *x, int64_t i)
 V16_FN void add(const float *buf, const float *w, int64_t n, int count, v16 *sums)
 {
     v16 a[16];
-    #pragma GCC unroll 16
-    for (int j = 0; j < count; j++) a[j] = sums[j];
+    TILE_UNROLL for (int j = 0; j < count; j++) a[j] = sums[j];
     for (int64_t k = 0; k < n; k++) {
         v16 xk = v16_load(buf + 16 * k);
-        #pragma GCC unroll 16
-        for (int j = 0; j < count; j++) a[j] = v16_fma(xk, v16_set1(w[16 * k + j]), a[j]);
+        TILE_UNROLL for (int j = 0; j < count; j++) a[j] = v16_fma(xk, v16_set1(w[16 * k + j]), a[j]);
     }
-    #pragma GCC unroll 16
-    for (int j = 0; j < count; j++) sums[j] = a[j];
+    TILE_UNROLL for (int j = 0; j < count; j++) sums[j] = a[j];
 }
 
 enum {
@@ -108,22 +105,17 @@ typedef void sum_rows(const char *p, size_t stride, int64_t steps, const float *
 V16_FN void sum_as(const char *p, size_t stride, int64_t steps, const float *w, ahead *next, sluice_type type, int c, v16 sums[16])
 {
     v16 v[16], a[16];
-    #pragma GCC unroll 16
-    for (int j = 0; j < c; j++) a[j] = sums[j];
+    TILE_UNROLL for (int j = 0; j < c; j++) a[j] = sums[j];
     for (int64_t step = 0; step < steps; step++) {
-        #pragma GCC unroll 16
-        for (int r = 0; r < 16; r++) v[r] = row_load(p + (size_t)r * stride, type, 0);
+        TILE_UNROLL for (int r = 0; r < 16; r++) v[r] = row_load(p + (size_t)r * stride, type, 0);
         p += 16 * row_value_bytes(type);
         v16_transpose(v);
         prefetch(next);
-        #pragma GCC unroll 16
-        for (int k = 0; k < 16; k++)
-            #pragma GCC unroll 16
-            for (int j = 0; j < c; j++) a[j] = v16_fma(v[k], v16_set1(w[16 * k + j]), a[j]);
+        TILE_UNROLL for (int k = 0; k < 16; k++)
+            TILE_UNROLL for (int j = 0; j < c; j++) a[j] = v16_fma(v[k], v16_set1(w[16 * k + j]), a[j]);
         w += 256;
     }
-    #pragma GCC unroll 16
-    for (int j = 0; j < c; j++) sums[j] = a[j];
+    TILE_UNROLL for (int j = 0; j < c; j++) sums[j] = a[j];
 }
 
 /* One function per type and even number of classes; a class that pads it has zero weights. */

@@ -27,6 +27,13 @@
 
 #define V16_FN static inline __attribute__((always_inline, unused))
 
+/* Before a loop of constant count, at most 16, over an array that must stay in registers. */
+#if defined __clang__
+#define TILE_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define TILE_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 /* TILE_ROWS: rows of a register tile with one v16 of classes each, so that sums, weights and a broadcast
  * fit the 32, 16 or 16 vector registers. */
 #if defined __AVX512F__

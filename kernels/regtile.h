@@ -16,13 +16,6 @@
 
 #include "lanes.h"
 
-/* The sums stay in registers only if every loop over them is unrolled; clang knows no `GCC unroll`. */
-#if defined __clang__
-#define TILE_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define TILE_UNROLL _Pragma("GCC unroll 16")
-#endif
-
 /* switch (rows) { TILE_CASES(X) } with X(r) a case that inlines for r rows. */
 #if defined TIER_AVX512
 #define TILE_CASES(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)

@@ -120,6 +120,23 @@ static void rounding(sluice_type to)
     }
 }
 
+/* Where the step itself is subnormal, largest / step may pass 127: it saturates and never wraps. */
+static void subnormal_step(void)
+{
+    if (!case_is("i8 of subnormal rows")) return;
+    static const uint32_t bits[4] = { 190, 0x80000000u | 190, 60, 0 };      /* step: 190 / 127 units, rounded to 1 */
+    float x[4], scale;
+    int8_t out[4];
+    memcpy(x, bits, sizeof x);
+    for (int t = 0; t < tier_count(); t++) {
+        sluice *s = tier_open(t, 1);
+        sluice_op_convert_args a = { .x = sluice_rows(x, SLUICE_F32, 1, 4), .out = sluice_rows(out, SLUICE_I8, 1, 4), .out_scale = &scale };
+        CHECK_OK(s, sluice_op_convert(s, &a));
+        CHECK(out[0] == 127 && out[1] == -127 && out[2] == 60 && out[3] == 0, "%s: %d %d %d %d", tier_name(t), out[0], out[1], out[2], out[3]);
+        sluice_close(s);
+    }
+}
+
 static void in_place(void)
 {
     if (!case_is("in place, and overlap refused")) return;
@@ -152,6 +169,7 @@ int main(int argc, char **argv)
                              turn / 4 % 2, turn % 3 == 0, turn % 3 ? 0.0f : 2.5f });
     one((shape){ SLUICE_F32, SLUICE_F32, 300, 40, 0, 0, 0, 0, 1, 0, 0 });
     rounding(SLUICE_F16), rounding(SLUICE_BF16);
+    subnormal_step();
     in_place();
     return test_end();
 }

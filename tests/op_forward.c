@@ -122,6 +122,25 @@ static void foreign_environment(void)
         }
 }
 
+/* A sum of -0 is stored as +0, whichever way it arose. */
+static void no_negative_zero(void)
+{
+    if (!case_is("-0 is never stored")) return;
+    static float x[3], out[3 * 20], zero[3 * 20];
+    for (int64_t c = 2; c <= 20; c += 18) {
+        weights m = weights_new(c, 1, 3);
+        for (int64_t j = 0; j < c; j++) m.packed[j / 16 * 16 + j % 16] = -1.0f, m.bias[j] = -0.0f;
+        for (int t = 0; t < tier_count(); t++) {
+            sluice *s = tier_open(t, 1);
+            sluice_op_forward_args a = { sluice_rows(x, SLUICE_F32, 3, 1), m.packed, m.bias, c, 0, sluice_rows(out, SLUICE_F32, 3, c) };
+            CHECK_OK(s, sluice_op_forward(s, &a));
+            CHECK_SAME(out, zero, (size_t)c * 12, "%s, c=%lld", tier_name(t), (long long)c);
+            sluice_close(s);
+        }
+        weights_free(&m);
+    }
+}
+
 static void refusals(void)
 {
     if (!case_is("refusals")) return;
@@ -151,6 +170,7 @@ int main(int argc, char **argv)
     test_begin(argc, argv);
     shapes();
     foreign_environment();
+    no_negative_zero();
     refusals();
     return test_end();
 }

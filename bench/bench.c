@@ -56,7 +56,7 @@ void *bench_memory(size_t bytes)
 
 void bench_fill(float *p, int64_t n, uint64_t seed)
 {
-    #pragma omp parallel for
+#pragma omp parallel for
     for (int64_t i = 0; i < n; i++) {
         uint64_t z = seed + (uint64_t)i * 0x9e3779b97f4a7c15u;
         z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -69,7 +69,7 @@ void bench_fill(float *p, int64_t n, uint64_t seed)
 
 static volatile float sink;
 
-enum { CHUNK = 1 << 20 };      /* bytes a thread reads at once */
+enum { CHUNK = 1 << 20 }; /* bytes a thread reads at once */
 
 #if defined __x86_64__
 __attribute__((target("avx2"))) static uint64_t read_chunk(const char *p, size_t bytes)
@@ -98,7 +98,8 @@ double bench_read_rate(const sluice *s, const void *p, size_t bytes)
     uint64_t all = 0;
     int wide = strcmp(s->backend->name, "cpu/scalar") != 0;
     double began = clock_seconds();
-    #pragma omp parallel for num_threads(s->threads) schedule(dynamic) reduction(^ : all)
+#pragma omp parallel for num_threads(s->threads) schedule(dynamic) reduction(^ \
+                                                                             : all)
     for (size_t i = 0; i < bytes / CHUNK; i++) {
         const char *q = (const char *)p + i * CHUNK;
 #if defined __x86_64__
@@ -113,19 +114,20 @@ double bench_read_rate(const sluice *s, const void *p, size_t bytes)
 }
 
 /* 14 chains, more than latency times units of any CPU; returns operations done. */
-enum { CHAINS = 14, ROUNDS = 1 << 21 };
+enum { CHAINS = 14,
+       ROUNDS = 1 << 21 };
 
 #if defined __x86_64__
 __attribute__((target("avx512f"))) static double fma_avx512(void)
 {
     __m512 a[CHAINS], b = _mm512_set1_ps(0.999f), c = _mm512_set1_ps(0.001f), sum = _mm512_setzero_ps();
-    #pragma GCC unroll 14
+#pragma GCC unroll 14
     for (int i = 0; i < CHAINS; i++) a[i] = _mm512_set1_ps((float)i);
     for (int q = 0; q < ROUNDS; q++) {
-        #pragma GCC unroll 14
+#pragma GCC unroll 14
         for (int i = 0; i < CHAINS; i++) a[i] = _mm512_fmadd_ps(a[i], b, c);
     }
-    #pragma GCC unroll 14
+#pragma GCC unroll 14
     for (int i = 0; i < CHAINS; i++) sum = _mm512_add_ps(sum, a[i]);
     sink = _mm512_cvtss_f32(sum);
     return 2.0 * 16 * CHAINS * ROUNDS;
@@ -134,13 +136,13 @@ __attribute__((target("avx512f"))) static double fma_avx512(void)
 __attribute__((target("avx2,fma"))) static double fma_avx2(void)
 {
     __m256 a[CHAINS], b = _mm256_set1_ps(0.999f), c = _mm256_set1_ps(0.001f), sum = _mm256_setzero_ps();
-    #pragma GCC unroll 14
+#pragma GCC unroll 14
     for (int i = 0; i < CHAINS; i++) a[i] = _mm256_set1_ps((float)i);
     for (int q = 0; q < ROUNDS; q++) {
-        #pragma GCC unroll 14
+#pragma GCC unroll 14
         for (int i = 0; i < CHAINS; i++) a[i] = _mm256_fmadd_ps(a[i], b, c);
     }
-    #pragma GCC unroll 14
+#pragma GCC unroll 14
     for (int i = 0; i < CHAINS; i++) sum = _mm256_add_ps(sum, a[i]);
     sink = _mm256_cvtss_f32(sum);
     return 2.0 * 8 * CHAINS * ROUNDS;
@@ -171,7 +173,8 @@ static double fma_once(const char *backend)
 double bench_fma_rate(const sluice *s)
 {
     double flops = 0, began = clock_seconds();
-    #pragma omp parallel num_threads(s->threads) reduction(+ : flops)
+#pragma omp parallel num_threads(s->threads) reduction(+ \
+                                                       : flops)
     flops += fma_once(s->backend->name);
     return flops / (clock_seconds() - began);
 }
@@ -222,8 +225,8 @@ void bench_head(const sluice *s)
     print_machine();
     printf("# sluice %s, %s, %d threads; limit = max(bytes / read rate, flops / fma rate), rates of the same run\n",
            sluice_version(), s->backend->name, s->threads);
-    printf("%-28s %9s %9s %9s %9s %9s %9s %9s %9s %7s %7s\n", "case", "median s", "p95 s", "Mrows/s", "GB/s", "GFLOP/s", "read GB/s",
-           "fma GF/s", "limit s", "ratio", "best");
+    printf("%-28s %9s %9s %9s %9s %9s %9s %9s %9s %7s %7s\n", "case", "median s", "p95 s", "Mrows/s", "GB/s", "GFLOP/s",
+           "read GB/s", "fma GF/s", "limit s", "ratio", "best");
 }
 
 /* ratio: median over the runs of time / limit, both of one run; best: the least time over the least limit. */
@@ -231,9 +234,10 @@ void bench_line(const bench_result *r)
 {
     double ratio[64], t = bench_quantile(r->seconds, r->runs, 0.5);
     for (int i = 0; i < r->runs; i++) ratio[i] = r->seconds[i] / r->limit[i];
-    printf("%-28s %9.4f %9.4f %9.3f %9.2f %9.2f %9.2f %9.2f %9.4f %7.2f %7.2f\n", r->name, t, bench_quantile(r->seconds, r->runs, 0.95),
-           r->rows / t / 1e6, r->bytes / t / 1e9, r->flops / t / 1e9, bench_quantile(r->read_rate, r->runs, 0.5) / 1e9,
-           bench_quantile(r->fma_rate, r->runs, 0.5) / 1e9, bench_quantile(r->limit, r->runs, 0.5), bench_quantile(ratio, r->runs, 0.5),
+    printf("%-28s %9.4f %9.4f %9.3f %9.2f %9.2f %9.2f %9.2f %9.4f %7.2f %7.2f\n", r->name, t,
+           bench_quantile(r->seconds, r->runs, 0.95), r->rows / t / 1e6, r->bytes / t / 1e9, r->flops / t / 1e9,
+           bench_quantile(r->read_rate, r->runs, 0.5) / 1e9, bench_quantile(r->fma_rate, r->runs, 0.5) / 1e9,
+           bench_quantile(r->limit, r->runs, 0.5), bench_quantile(ratio, r->runs, 0.5),
            bench_quantile(r->seconds, r->runs, 0) / bench_quantile(r->limit, r->runs, 0));
     fflush(stdout);
 }

@@ -13,20 +13,23 @@
 #include <string.h>
 
 typedef struct bench_options {
-    int64_t rows;           /* 0: the bench's own sizes */
-    int threads;            /* 0: as allowed */
+    int64_t rows; /* 0: the bench's own sizes */
+    int threads;  /* 0: as allowed */
     int runs;
-    const char *only;       /* cases whose name contains it; NULL: all */
+    const char *only; /* cases whose name contains it; NULL: all */
 } bench_options;
 
 /* --rows N --threads N --runs N [CASE]; anything else prints the usage and exits with 2. */
 bench_options bench_begin(int argc, char **argv, const char *what);
-sluice *bench_open(const bench_options *o);         /* exits with a message on failure */
-void bench_check(int ok, const char *what);         /* exits with 1 when a result is wrong */
-#define BENCH_OK(s, call) do { if ((call) != SLUICE_OK) fprintf(stderr, "%s\n", sluice_error(s)), exit(1); } while (0)
+sluice *bench_open(const bench_options *o); /* exits with a message on failure */
+void bench_check(int ok, const char *what); /* exits with 1 when a result is wrong */
+#define BENCH_OK(s, call)                                                           \
+    do {                                                                            \
+        if ((call) != SLUICE_OK) fprintf(stderr, "%s\n", sluice_error(s)), exit(1); \
+    } while (0)
 
-/* Bytes per second of reading p in order, and floating-point operations per second of independent fused multiply-adds on
- * the registers of the context's tier; both on its number of threads. */
+/* Bytes per second of reading p in order, and floating-point operations per second of independent fused multiply-adds
+ * on the registers of the context's tier; both on its number of threads. */
 double bench_read_rate(const sluice *s, const void *p, size_t bytes);
 double bench_fma_rate(const sluice *s);
 
@@ -42,7 +45,7 @@ typedef void bench_case(void *arg);
 /* One warm-up, then `runs` times: both rates (data: what the case reads), then the case. */
 void bench_run(bench_result *r, const sluice *s, const void *data, bench_case *f, void *arg);
 double bench_quantile(const double *v, int n, double q);
-void bench_head(const sluice *s);                   /* machine, tier, threads; the header line of the table */
+void bench_head(const sluice *s); /* machine, tier, threads; the header line of the table */
 void bench_line(const bench_result *r);
 
 /* Memory for benches: 2 MiB aligned, exits when there is none; released with free(). */

@@ -10,7 +10,9 @@
 
 #include <math.h>
 
-enum { COLUMNS = 7, BLOCK = 1 << 16, K = 1000 };
+enum { COLUMNS = 7,
+       BLOCK = 1 << 16,
+       K = 1000 };
 
 typedef struct job {
     sluice *s;
@@ -22,8 +24,8 @@ typedef struct job {
 
 static sluice_scores columns_at(const job *j, int64_t i)
 {
-    return (sluice_scores){ j->column[0] + i, j->column[1] + i, j->column[2] + i, j->column[3] + i, j->column[4] + i, j->column[5] + i,
-                            j->column[6] + i };
+    return (sluice_scores){ j->column[0] + i, j->column[1] + i, j->column[2] + i, j->column[3] + i,
+                            j->column[4] + i, j->column[5] + i, j->column[6] + i };
 }
 
 static void scan(void *arg)
@@ -32,7 +34,9 @@ static void scan(void *arg)
     j->top.count = j->top.full = 0;
     for (int64_t i = 0; i < j->x.rows; i += BLOCK) {
         int64_t n = j->x.rows - i < BLOCK ? j->x.rows - i : BLOCK;
-        sluice_op_scan_args a = { .x = j->x, .packed = j->packed, .bias = j->bias, .c = j->c, .temperature = 1, .out = columns_at(j, i) };
+        sluice_op_scan_args a = {
+            .x = j->x, .packed = j->packed, .bias = j->bias, .c = j->c, .temperature = 1, .out = columns_at(j, i)
+        };
         a.x.data = (char *)j->x.data + (size_t)i * j->x.stride, a.x.rows = n;
         if (a.x.scale) a.x.scale += i;
         BENCH_OK(j->s, sluice_op_scan(j->s, &a));
@@ -49,7 +53,10 @@ static float value(const sluice_view *x, int64_t i, int64_t k)
     uint16_t h = 0;
     float f;
     if (x->type == SLUICE_I8) return (float)((const int8_t *)row)[k];
-    if (x->type == SLUICE_F32) { memcpy(&f, row + 4 * k, 4); return f; }
+    if (x->type == SLUICE_F32) {
+        memcpy(&f, row + 4 * k, 4);
+        return f;
+    }
     memcpy(&h, row + 2 * k, 2);
     return x->type == SLUICE_F16 ? ex_f16_to_f32(h) : ex_bf16_to_f32(h);
 }
@@ -64,9 +71,12 @@ static void check_row(const job *j, int64_t i)
         z[c] = (integer ? fmaf(j->x.scale[i], acc, j->bias[c]) : acc) + 0.0f;
     }
     ex_stat st = ex_reduce(z, j->c, 1);
-    float want[COLUMNS] = { ex_least_confidence(st), ex_margin(st), ex_ratio(st), ex_entropy(st, ex_log((float)j->c)), ex_energy(st, 1),
-                            ex_confidence(st), (float)st.best };
-    for (int k = 0; k < COLUMNS; k++) bench_check(memcmp(&want[k], &j->column[k][i], 4) == 0, "a score differs from its definition");
+    float want[COLUMNS] = {
+        ex_least_confidence(st), ex_margin(st), ex_ratio(st), ex_entropy(st, ex_log((float)j->c)),
+        ex_energy(st, 1), ex_confidence(st), (float)st.best
+    };
+    for (int k = 0; k < COLUMNS; k++)
+        bench_check(memcmp(&want[k], &j->column[k][i], 4) == 0, "a score differs from its definition");
     free(z);
 }
 
@@ -78,7 +88,8 @@ static void check_top(const job *j)
     for (int64_t i = 0; i < j->x.rows; i++) above += ex_order_key(j->column[1][i]) > worst;
     bench_check(above < k, "the top misses a row");
     for (int64_t i = 0; i < k; i++)
-        bench_check(ex_order_key(j->column[1][j->top.entries[i].row]) == j->top.entries[i].key, "the top holds another score");
+        bench_check(ex_order_key(j->column[1][j->top.entries[i].row]) == j->top.entries[i].key,
+                    "the top holds another score");
 }
 
 /* ---- cases ------------------------------------------------------------------------------------------- */
@@ -89,7 +100,7 @@ static void fill_rows(job *j)
     int64_t n = j->x.rows, d = j->x.cols;
     float *row_scale = bench_memory((size_t)n * sizeof *row_scale);
     if (j->x.type == SLUICE_F32) bench_fill(j->x.data, n * d, 1);
-    #pragma omp parallel for
+#pragma omp parallel for
     for (int64_t i = 0; i < n; i++) {
         float row[4096];
         uint16_t *half = (uint16_t *)j->x.data + i * d;
@@ -112,15 +123,22 @@ static void one(sluice *s, const bench_options *o, const char *name, sluice_type
     size_t bytes = (size_t)(n * d) * sluice_type_bytes(type);
     job j = { .s = s, .c = c, .x = sluice_rows(bench_memory(bytes), type, n, d) };
     fill_rows(&j);
-    j.w = bench_memory((size_t)(c * d) * 4), j.bias = bench_memory((size_t)c * 4), j.packed = bench_memory(sluice_packed_floats(c, d) * 4);
+    j.w = bench_memory((size_t)(c * d) * 4), j.bias = bench_memory((size_t)c * 4),
+    j.packed = bench_memory(sluice_packed_floats(c, d) * 4);
     bench_fill(j.w, c * d, 2), bench_fill(j.bias, c, 3);
     for (int64_t i = 0; i < c * d; i++) j.w[i] *= 0.05f;
     sluice_op_pack_args p = { sluice_rows(j.w, SLUICE_F32, c, d), 0, j.packed };
     BENCH_OK(s, sluice_op_pack(s, &p));
     for (int k = 0; k < COLUMNS; k++) j.column[k] = bench_memory((size_t)n * 4);
-    j.top = (sluice_top_state){ .k = K, .capacity = 2 * K + 64, .entries = bench_memory((2 * K + 64) * sizeof(sluice_entry)) };
+    j.top = (sluice_top_state){ .k = K,
+                                .capacity = 2 * K + 64,
+                                .entries = bench_memory((2 * K + 64) * sizeof(sluice_entry)) };
 
-    bench_result r = { .name = name, .rows = (double)n, .bytes = (double)bytes, .flops = 2.0 * (double)n * (double)d * (double)c, .runs = o->runs };
+    bench_result r = { .name = name,
+                       .rows = (double)n,
+                       .bytes = (double)bytes,
+                       .flops = 2.0 * (double)n * (double)d * (double)c,
+                       .runs = o->runs };
     bench_run(&r, s, j.x.data, scan, &j);
     for (int64_t i = 0; i < n; i += n / 61 + 1) check_row(&j, i);
     check_row(&j, n - 1);
@@ -133,7 +151,8 @@ static void one(sluice *s, const bench_options *o, const char *name, sluice_type
 
 int main(int argc, char **argv)
 {
-    bench_options o = bench_begin(argc, argv, "scan: all scores and the top 1000; cases few-f32 few-f16 few-bf16 few-i8 many-f32");
+    bench_options o =
+        bench_begin(argc, argv, "scan: all scores and the top 1000; cases few-f32 few-f16 few-bf16 few-i8 many-f32");
     sluice *s = bench_open(&o);
     bench_head(s);
     one(s, &o, "few-f32", SLUICE_F32, 1000000, 512, 10);

@@ -4,12 +4,12 @@
  * is one ascending chain a row, so the rows are transposed and 16 chains run side by side. */
 #include "rows.h"
 
-#include <string.h>     /* memcpy: rows may start at any byte */
+#include <string.h> /* memcpy: rows may start at any byte */
 
 typedef struct job {
     const sluice_op_convert_args *a;
-    float *scratch;         /* 16 rows of pitch floats a thread */
-    int64_t pitch;          /* a multiple of 16; values beyond a row are zero */
+    float *scratch; /* 16 rows of pitch floats a thread */
+    int64_t pitch;  /* a multiple of 16; values beyond a row are zero */
 } job;
 
 static void read_f64(const char *p, int64_t d, float *out)
@@ -76,13 +76,13 @@ static float largest(const float *row, int64_t d)
 
 static void write_i8(const float *row, int64_t d, int8_t *out, float *out_scale)
 {
-    const float shift = 12582912.0f;                     /* 1.5 * 2^23: adding it rounds to an integer */
+    const float shift = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
     float scale = largest(row, d) / 127.0f;
-    int ok = scale > 0.0f;                               /* neither 0 nor NaN */
+    int ok = scale > 0.0f; /* neither 0 nor NaN */
     *out_scale = scale == scale ? scale : ex_nan();
     for (int64_t k = 0; k < d; k++) {
         float q = ok ? row[k] / scale : 0.0f;
-        q = q > 127.0f ? 127.0f : q;                     /* a subnormal scale is coarse */
+        q = q > 127.0f ? 127.0f : q; /* a subnormal scale is coarse */
         q = q < -127.0f ? -127.0f : q;
         out[k] = (int8_t)((q + shift) - shift);
     }
@@ -125,7 +125,7 @@ static void convert_rows(void *arg, int64_t first, int64_t last, int thread)
 
 sluice_status TIER_FN(op_convert)(sluice_exec *x, const sluice_op_convert_args *a)
 {
-    job w = { a, NULL, (a->x.cols + 15) / 16 * 16 + 16 };    /* + 16: no power of two between rows */
+    job w = { a, NULL, (a->x.cols + 15) / 16 * 16 + 16 }; /* + 16: no power of two between rows */
     w.scratch = x->scratch(x, (size_t)x->threads * 16 * (size_t)w.pitch * sizeof *w.scratch);
     if (!w.scratch) return SLUICE_E_MEMORY;
     cpu_parallel(x, a->x.rows, cpu_grain(x, a->x.rows, 16, 256), convert_rows, &w);

@@ -3,21 +3,24 @@
 #include "core.h"
 #include "cpu.h"
 
-#include <omp.h>        /* omp_get_thread_num */
-#include <sched.h>      /* sched_getaffinity */
-#include <stdio.h>      /* fopen, snprintf: the cgroup's files */
-#include <stdlib.h>     /* getenv, strtol */
-#include <string.h>     /* strcmp, strrchr */
+#include <omp.h>    /* omp_get_thread_num */
+#include <sched.h>  /* sched_getaffinity */
+#include <stdio.h>  /* fopen, snprintf: the cgroup's files */
+#include <stdlib.h> /* getenv, strtol */
+#include <string.h> /* strcmp, strrchr */
 
 #if defined __x86_64__ || defined __i386__
-#include <cpuid.h>      /* __get_cpuid_count */
-#include <xmmintrin.h>  /* _mm_getcsr */
+#include <cpuid.h>     /* __get_cpuid_count */
+#include <xmmintrin.h> /* _mm_getcsr */
 #define HAVE_MXCSR 1
 #endif
 
 /* ---- tables ------------------------------------------------------------------------------------------ */
 
-#define DECLARE(name, tier) sluice_status TIER_PASTE(op_##name, tier)(sluice_exec *x, const sluice_op_##name##_args *a);
+/* clang-format off */
+
+#define DECLARE(name, tier) \
+    sluice_status TIER_PASTE(op_##name, tier)(sluice_exec * x, const sluice_op_##name##_args *a);
 
 #ifdef SLUICE_TIER_avx512
 #define OP(name, line) DECLARE(name, avx512)
@@ -49,25 +52,35 @@ static const sluice_backend table_scalar = { "cpu/scalar", {
 #include "sluice_ops.def"
 #undef OP
 } };
+/* clang-format on */
 
 /* ---- tiers ------------------------------------------------------------------------------------------- */
 
 #ifdef HAVE_MXCSR
 
-typedef struct features { bool avx2, avx512; } features;
+typedef struct features {
+    bool avx2, avx512;
+} features;
 
 /* Which register files the system saves on a task switch: without that a CPU's instructions must not be used. */
 static uint32_t saved_registers(void)
 {
     uint32_t low, high;
-    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    __asm__ volatile("xgetbv"
+                     : "=a"(low), "=d"(high)
+                     : "c"(0));
     return low;
 }
 
 static features detect(void)
 {
-    enum { FMA = 1 << 12, OSXSAVE = 1 << 27, AVX = 1 << 28, F16C = 1 << 29, YMM = 0x06, ZMM = 0xe6 };
-    const uint32_t avx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;    /* F, DQ, BW, VL */
+    enum { FMA = 1 << 12,
+           OSXSAVE = 1 << 27,
+           AVX = 1 << 28,
+           F16C = 1 << 29,
+           YMM = 0x06,
+           ZMM = 0xe6 };
+    const uint32_t avx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31; /* F, DQ, BW, VL */
     features f = { false, false };
     uint32_t a, b, c, d, need = FMA | OSXSAVE | AVX | F16C;
     if (!__get_cpuid(1, &a, &b, &c, &d) || (c & need) != need) return f;
@@ -83,7 +96,10 @@ static bool can_avx512(void) { return detect().avx512; }
 
 #endif
 
-static bool can_scalar(void) { return true; }
+static bool can_scalar(void)
+{
+    return true;
+}
 
 /* Best first, scalar last. */
 static const struct tier {
@@ -230,10 +246,10 @@ void cpu_parallel(sluice_exec *x, int64_t items, int64_t grain, cpu_work *f, voi
     int64_t pieces = items / grain + (items % grain != 0);
     int threads = (int)cpu_min(x->threads > 0 ? x->threads : 1, pieces);
     if (pieces <= 0) return;
-    #pragma omp parallel num_threads(threads) if (threads > 1)
+#pragma omp parallel num_threads(threads) if (threads > 1)
     {
         fp_state fp = fp_enter();
-        #pragma omp for schedule(dynamic)
+#pragma omp for schedule(dynamic)
         for (int64_t i = 0; i < pieces; i++)
             f(arg, i * grain, cpu_min(items, i * grain + grain), omp_get_thread_num());
         fp_leave(fp);

@@ -16,7 +16,7 @@
 #define TIER_FN(name) TIER_PASTE(name, TIER)
 
 #ifdef TIER
-#define OP(name, line) sluice_status TIER_FN(op_##name)(sluice_exec *x, const sluice_op_##name##_args *a);
+#define OP(name, line) sluice_status TIER_FN(op_##name)(sluice_exec * x, const sluice_op_##name##_args *a);
 #include "sluice_ops.def"
 #undef OP
 #endif

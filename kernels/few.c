@@ -1,12 +1,15 @@
 /* few.c - rows times packed weights for at most 16 classes, for forward.c and scan.c: lanes are rows.
  *
  * 16 rows x 16 features are transposed in registers, then each feature is one vector of 16 rows and each weight one
- * broadcast.  Meanwhile the next 16 rows are prefetched in the order of their addresses: 16 streams some KiB apart defeat
- * the hardware's own prefetcher. */
+ * broadcast.  Meanwhile the next 16 rows are prefetched in the order of their addresses: 16 streams some KiB apart
+ * defeat the hardware's own prefetcher. */
 #include "few.h"
 
 /* Cache lines of the next rows to ask for at each step of 16 features. */
-typedef struct ahead { const char *p; int64_t lines; } ahead;
+typedef struct ahead {
+    const char *p;
+    int64_t lines;
+} ahead;
 
 V16_FN void prefetch(ahead *a)
 {
@@ -27,12 +30,15 @@ static ahead ahead_of(const sluice_view *x, int64_t i)
 V16_FN void add(const float *buf, const float *w, int64_t n, int count, v16 *sums)
 {
     v16 a[16];
-    TILE_UNROLL for (int j = 0; j < count; j++) a[j] = sums[j];
+    TILE_UNROLL
+    for (int j = 0; j < count; j++) a[j] = sums[j];
     for (int64_t k = 0; k < n; k++) {
         v16 xk = v16_load(buf + 16 * k);
-        TILE_UNROLL for (int j = 0; j < count; j++) a[j] = v16_fma(xk, v16_set1(w[16 * k + j]), a[j]);
+        TILE_UNROLL
+        for (int j = 0; j < count; j++) a[j] = v16_fma(xk, v16_set1(w[16 * k + j]), a[j]);
     }
-    TILE_UNROLL for (int j = 0; j < count; j++) sums[j] = a[j];
+    TILE_UNROLL
+    for (int j = 0; j < count; j++) sums[j] = a[j];
 }
 
 enum {
@@ -56,7 +62,8 @@ static void add_group(const float *buf, const float *w, int64_t n, int64_t left,
 /* ---- any block --------------------------------------------------------------------------------------- */
 
 /* Features k .. k+n-1 of 16 rows into buf [n][16 rows]; rows past the last repeat it, their lanes are dropped. */
-V16_FN void gather_as(const sluice_view *x, sluice_type type, int64_t i, int64_t rows, int64_t k, int64_t n, float buf[256])
+V16_FN void gather_as(const sluice_view *x, sluice_type type, int64_t i, int64_t rows, int64_t k, int64_t n,
+                      float buf[256])
 {
     v16 v[16];
     for (int64_t r = 0; r < 16; r++) {
@@ -102,34 +109,44 @@ static void sum_any(const sluice_view *x, const float *w, int64_t c, int64_t i, 
 typedef void sum_rows(const char *p, size_t stride, int64_t steps, const float *w, ahead *next, v16 sums[16]);
 
 /* Nothing but the weights is read from memory between a step's 16 loads and the end of the rows. */
-V16_FN void sum_as(const char *p, size_t stride, int64_t steps, const float *w, ahead *next, sluice_type type, int c, v16 sums[16])
+V16_FN void sum_as(const char *p, size_t stride, int64_t steps, const float *w, ahead *next, sluice_type type, int c,
+                   v16 sums[16])
 {
     v16 v[16], a[16];
-    TILE_UNROLL for (int j = 0; j < c; j++) a[j] = sums[j];
+    TILE_UNROLL
+    for (int j = 0; j < c; j++) a[j] = sums[j];
     for (int64_t step = 0; step < steps; step++) {
-        TILE_UNROLL for (int r = 0; r < 16; r++) v[r] = row_load(p + (size_t)r * stride, type, 0);
+        TILE_UNROLL
+        for (int r = 0; r < 16; r++) v[r] = row_load(p + (size_t)r * stride, type, 0);
         p += 16 * row_value_bytes(type);
         v16_transpose(v);
         prefetch(next);
-        TILE_UNROLL for (int k = 0; k < 16; k++)
-            TILE_UNROLL for (int j = 0; j < c; j++) a[j] = v16_fma(v[k], v16_set1(w[16 * k + j]), a[j]);
+        TILE_UNROLL
+        for (int k = 0; k < 16; k++) {
+            TILE_UNROLL
+            for (int j = 0; j < c; j++) a[j] = v16_fma(v[k], v16_set1(w[16 * k + j]), a[j]);
+        }
         w += 256;
     }
-    TILE_UNROLL for (int j = 0; j < c; j++) sums[j] = a[j];
+    TILE_UNROLL
+    for (int j = 0; j < c; j++) sums[j] = a[j];
 }
 
 /* One function per type and even number of classes; a class that pads it has zero weights. */
-#define FUNCTION(type, c)                                                                                                    \
-    static void sum_##type##_##c(const char *p, size_t stride, int64_t steps, const float *w, ahead *next, v16 sums[16])     \
-    {                                                                                                                        \
-        sum_as(p, stride, steps, w, next, SLUICE_##type, c, sums);                                                           \
+/* clang-format off */
+#define FUNCTION(type, c)                                                                                  \
+    static void sum_##type##_##c(const char *p, size_t stride, int64_t steps, const float *w, ahead *next, \
+                                 v16 sums[16])                                                             \
+    {                                                                                                      \
+        sum_as(p, stride, steps, w, next, SLUICE_##type, c, sums);                                         \
     }
-#define TYPE(type)                                                                                                           \
-    FUNCTION(type, 2) FUNCTION(type, 4) FUNCTION(type, 6) FUNCTION(type, 8)                                                  \
+#define TYPE(type)                                                          \
+    FUNCTION(type, 2) FUNCTION(type, 4) FUNCTION(type, 6) FUNCTION(type, 8) \
     FUNCTION(type, 10) FUNCTION(type, 12) FUNCTION(type, 14) FUNCTION(type, 16)
-#define NAMES(type)                                                                                                          \
-    [SLUICE_##type] = { sum_##type##_2, sum_##type##_4, sum_##type##_6, sum_##type##_8,                                      \
+#define NAMES(type)                                                                     \
+    [SLUICE_##type] = { sum_##type##_2, sum_##type##_4, sum_##type##_6, sum_##type##_8, \
                         sum_##type##_10, sum_##type##_12, sum_##type##_14, sum_##type##_16 }
+/* clang-format on */
 TYPE(F32)
 TYPE(F16)
 TYPE(BF16)
@@ -154,7 +171,8 @@ static void sum(const sluice_view *x, const float *w, int64_t c, int64_t i, int6
 
 #endif
 
-void TIER_FN(few_logits)(const sluice_view *x, const float *packed, const float *bias, int64_t c, int64_t i, int64_t n, v16 z[16])
+void TIER_FN(few_logits)(const sluice_view *x, const float *packed, const float *bias, int64_t c, int64_t i, int64_t n,
+                         v16 z[16])
 {
     int integer = row_is_integer(x->type);
     for (int j = 0; j < 16; j++) z[j] = v16_set1(j < c && bias && !integer ? bias[j] : 0.0f);

@@ -4,10 +4,11 @@
 
 #include "rows.h"
 
-enum { FEW_GRAIN = 1024 };     /* rows a thread takes at once */
+enum { FEW_GRAIN = 1024 }; /* rows a thread takes at once */
 
 /* Logits z[j], j < c, of rows i .. i+n-1, 0 < n <= 16, finished but for relu; z[c..15] are zero. */
-void TIER_FN(few_logits)(const sluice_view *x, const float *packed, const float *bias, int64_t c, int64_t i, int64_t n, v16 z[16]);
+void TIER_FN(few_logits)(const sluice_view *x, const float *packed, const float *bias, int64_t c, int64_t i, int64_t n,
+                         v16 z[16]);
 
 /* z (transposed on the way) into rows of c floats. */
 V16_FN void few_write(v16 z[16], int64_t c, int64_t n, char *out, size_t stride)

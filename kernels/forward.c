@@ -5,7 +5,7 @@
 
 typedef struct job {
     const sluice_op_forward_args *a;
-    float *scratch;         /* MANY_SCRATCH floats a thread */
+    float *scratch; /* MANY_SCRATCH floats a thread */
 } job;
 
 static void few_classes(void *arg, int64_t first, int64_t last, int thread)
@@ -15,7 +15,8 @@ static void few_classes(void *arg, int64_t first, int64_t last, int thread)
     for (int64_t i = first; i < last; i += 16) {
         v16 z[16];
         int64_t n = cpu_min(16, last - i);
-        TIER_FN(few_logits)(&a->x, a->packed, a->bias, a->c, i, n, z);
+        TIER_FN(few_logits)
+        (&a->x, a->packed, a->bias, a->c, i, n, z);
         if (a->relu)
             for (int j = 0; j < 16; j++) z[j] = v16_relu(z[j]);
         few_write(z, a->c, n, (char *)a->out.data + (size_t)i * a->out.stride, a->out.stride);

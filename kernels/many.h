@@ -2,7 +2,7 @@
  *
  *   block   MANY_BLOCK rows of one thread; for each slice of MANY_DEPTH features they are widened to floats in scratch,
  *           with a pitch that keeps the rows of a tile out of each other's cache sets
- *   tile    TILE_ROWS rows x MANY_VECTORS v16 of classes in registers, one broadcast feature for all vectors (regtile.h)
+ *   tile    TILE_ROWS rows x MANY_VECTORS v16 of classes in registers, one broadcast feature for all (regtile.h)
  *
  * Between slices the sums rest in the output, so each sum is one fma chain over ascending k: the canonical order. */
 #ifndef MANY_H
@@ -11,7 +11,7 @@
 #include "rows.h"
 #include "regtile.h"
 
-#include <string.h>     /* memset */
+#include <string.h> /* memset */
 
 enum {
 #ifdef TIER_AVX512
@@ -42,7 +42,8 @@ static __attribute__((noinline, unused)) void many_add_one(tile *sums, const flo
     *sums = t;
 }
 
-static __attribute__((noinline, unused)) void many_add_all(tile *sums, const float *x, const float *w, int64_t wv, int64_t depth)
+static __attribute__((noinline, unused)) void many_add_all(tile *sums, const float *x, const float *w, int64_t wv,
+                                                           int64_t depth)
 {
     tile t = *sums;
     tile_add(&t, TILE_ROWS, MANY_VECTORS, x, MANY_PITCH, 1, w, 16, wv, depth);
@@ -51,20 +52,26 @@ static __attribute__((noinline, unused)) void many_add_all(tile *sums, const flo
 
 /* One tile of one slice: where it lies and what is left to do. */
 typedef struct many_tile {
-    int64_t row, rows;          /* first row of the pool and how many are real */
-    int64_t group, vectors;     /* groups of 16 classes */
-    char *out;                  /* of the first row and class */
+    int64_t row, rows;      /* first row of the pool and how many are real */
+    int64_t group, vectors; /* groups of 16 classes */
+    char *out;              /* of the first row and class */
     size_t out_stride;
 } many_tile;
 
-V16_FN int64_t many_lanes(const product *p, const many_tile *t, int v) { return cpu_min(16, p->c - 16 * (t->group + v)); }
+V16_FN int64_t many_lanes(const product *p, const many_tile *t, int v)
+{
+    return cpu_min(16, p->c - 16 * (t->group + v));
+}
 
 V16_FN v16 many_bias(const product *p, const many_tile *t, int v)
 {
     return p->bias ? v16_load_n(p->bias + 16 * (t->group + v), many_lanes(p, t, v), 0.0f) : v16_zero();
 }
 
-V16_FN float *many_out(const many_tile *t, int64_t r, int v) { return (float *)(void *)(t->out + (size_t)r * t->out_stride + 64 * (size_t)v); }
+V16_FN float *many_out(const many_tile *t, int64_t r, int v)
+{
+    return (float *)(void *)(t->out + (size_t)r * t->out_stride + 64 * (size_t)v);
+}
 
 static void many_begin(const product *p, const many_tile *t, tile *sums)
 {
@@ -136,7 +143,7 @@ static void product_rows(const product *p, int64_t first, int64_t last, char *ou
         for (int64_t g = 0; g < groups; g += MANY_VECTORS)
             for (int64_t r = first; r < last; r += TILE_ROWS) {
                 many_tile t = { r, cpu_min(TILE_ROWS, last - r), g, cpu_min(MANY_VECTORS, groups - g),
-                           out + (size_t)(r - first) * out_stride + 64 * (size_t)g, out_stride };
+                                out + (size_t)(r - first) * out_stride + 64 * (size_t)g, out_stride };
                 many_slice(p, &t, scratch + (r - first) * MANY_PITCH, k, depth);
             }
         k += depth;

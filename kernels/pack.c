@@ -2,7 +2,7 @@
  * feature.  Contract: sluice_backend.h. */
 #include "cpu.h"
 
-#include <string.h>     /* memcpy, memset */
+#include <string.h> /* memcpy, memset */
 
 /* The 16 classes of a group. */
 static void pack_groups(void *arg, int64_t first, int64_t last, int thread)

@@ -1,11 +1,16 @@
-/* rows.h - reading feature rows of any type, 16 values at a time, widened exactly to float.  Rows may start at any byte. */
+/* rows.h - reading feature rows of any type, 16 values at a time, widened exactly to float.  Rows may start at any
+ * byte. */
 #ifndef ROWS_H
 #define ROWS_H
 
 #include "cpu.h"
 #include "lanes.h"
 
-V16_FN size_t row_value_bytes(sluice_type type) { return type == SLUICE_F32 ? 4 : type == SLUICE_I8 || type == SLUICE_U8 ? 1 : 2; }
+V16_FN size_t row_value_bytes(sluice_type type)
+{
+    if (type == SLUICE_I8 || type == SLUICE_U8) return 1;
+    return type == SLUICE_F32 ? 4 : 2;
+}
 
 V16_FN int row_is_integer(sluice_type type) { return type == SLUICE_I8 || type == SLUICE_U8; }
 

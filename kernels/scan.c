@@ -1,5 +1,5 @@
-/* scan.c - forward and score in one go: logits stay in registers (few classes) or in a thread's scratch.  The bits are those
- * of forward.c followed by score.c: the parts are the same.  Contract: sluice_backend.h. */
+/* scan.c - forward and score in one go: logits stay in registers (few classes) or in a thread's scratch.  The bits
+ * are those of forward.c followed by score.c: the parts are the same.  Contract: sluice_backend.h. */
 #include "few.h"
 #include "many.h"
 #include "stats.h"
@@ -7,9 +7,9 @@
 typedef struct job {
     const sluice_op_scan_args *a;
     scorer scores;
-    int64_t rows;           /* per piece */
-    size_t logits_stride;   /* of scratch rows */
-    char *scratch;          /* per thread: MANY_SCRATCH floats, then `rows` rows of logits unless the caller takes them */
+    int64_t rows;         /* per piece */
+    size_t logits_stride; /* of scratch rows */
+    char *scratch;        /* per thread: MANY_SCRATCH floats, then `rows` rows of logits unless the caller takes them */
     size_t scratch_bytes;
 } job;
 
@@ -21,9 +21,11 @@ static void few_classes(void *arg, int64_t first, int64_t last, int thread)
     for (int64_t i = first; i < last; i += 16) {
         v16 z[16];
         int64_t n = cpu_min(16, last - i);
-        TIER_FN(few_logits)(&a->x, a->packed, a->bias, a->c, i, n, z);
+        TIER_FN(few_logits)
+        (&a->x, a->packed, a->bias, a->c, i, n, z);
         scorer_write(&w->scores, i, n, stats_few(z, (int)a->c, a->temperature));
-        if (a->logits.data) few_write(z, a->c, n, (char *)a->logits.data + (size_t)i * a->logits.stride, a->logits.stride);
+        if (a->logits.data)
+            few_write(z, a->c, n, (char *)a->logits.data + (size_t)i * a->logits.stride, a->logits.stride);
     }
 }
 
@@ -60,7 +62,7 @@ sluice_status TIER_FN(op_scan)(sluice_exec *x, const sluice_op_scan_args *a)
         return SLUICE_OK;
     }
     w.logits_stride = cpu_lines((size_t)a->c * sizeof(float));
-    if (w.logits_stride % 1024 == 0) w.logits_stride += 64;            /* rows must not share their cache sets */
+    if (w.logits_stride % 1024 == 0) w.logits_stride += 64; /* rows must not share their cache sets */
     w.rows = piece_rows(x, a, w.logits_stride);
     w.scratch_bytes = MANY_SCRATCH * sizeof(float) + (a->logits.data ? 0 : (size_t)w.rows * w.logits_stride);
     w.scratch = x->scratch(x, (size_t)x->threads * w.scratch_bytes);

@@ -1,5 +1,5 @@
-/* stats.h - ex_reduce() and the scores of uncertainty.h for 16 rows at once: lanes are rows, so that every sum keeps the
- * canonical order by itself and nothing is folded across lanes.  Twin of uncertainty.h, bit for bit. */
+/* stats.h - ex_reduce() and the scores of uncertainty.h for 16 rows at once: lanes are rows, so that every sum keeps
+ * the canonical order by itself and nothing is folded across lanes.  Twin of uncertainty.h, bit for bit. */
 #ifndef STATS_H
 #define STATS_H
 
@@ -7,10 +7,14 @@
 #include "uncertainty.h"
 
 /* ex_stat of 16 rows; NaN in the lanes of rows that are not finite. */
-typedef struct stats { v16 z1, z2, s, t, best; } stats;
+typedef struct stats {
+    v16 z1, z2, s, t, best;
+} stats;
 
 /* The two largest so far; trap is 0 until a logit is not finite, then NaN. */
-typedef struct two { v16 z1, z2, best, trap; } two;
+typedef struct two {
+    v16 z1, z2, best, trap;
+} two;
 
 V16_FN two two_begin(void)
 {
@@ -32,7 +36,9 @@ V16_FN void two_add(two *m, const v16 *y, int64_t j, int n)
 }
 
 /* Partial sums, class j in partial j % 16. */
-typedef struct partials { v16 s[16], t[16]; } partials;
+typedef struct partials {
+    v16 s[16], t[16];
+} partials;
 
 V16_FN void partials_clear(partials *p)
 {

@@ -1,12 +1,14 @@
 /* top.c - the first k rows in the total order (score descending, hash ascending, id ascending), running over blocks.
  * Contract: sluice_backend.h.
  *
- * Rows are filtered by the worst of the k best so far; who passes is appended.  A full buffer is cut back to its k best by
- * quickselect, which gives the next threshold.  The outcome is the k first of all rows seen, whatever the blocks were. */
+ * Rows are filtered by the worst of the k best so far; who passes is appended.  A full buffer is cut back to its k
+ * best by quickselect, which gives the next threshold.  The outcome is the k first of all rows seen, whatever the
+ * blocks were. */
 #include "cpu.h"
 #include "exact.h"
 
-enum { FILTER = 64, SMALL = 16 };
+enum { FILTER = 64,
+       SMALL = 16 };
 
 /* Whether a comes before b.  The row decides between equal ids, so that the order is total whatever the caller gave. */
 static int before(const sluice_entry *a, const sluice_entry *b)
@@ -28,8 +30,12 @@ static void swap(sluice_entry *a, sluice_entry *b)
 static int64_t part(sluice_entry *e, int64_t n)
 {
     uint64_t r = ex_mix64((uint64_t)n);
-    int64_t a = (int64_t)(r % (uint64_t)n), b = (int64_t)((r >> 20) % (uint64_t)n), c = (int64_t)((r >> 40) % (uint64_t)n);
-    if (before(&e[b], &e[a])) { int64_t t = a; a = b, b = t; }
+    int64_t a = (int64_t)(r % (uint64_t)n), b = (int64_t)((r >> 20) % (uint64_t)n),
+            c = (int64_t)((r >> 40) % (uint64_t)n);
+    if (before(&e[b], &e[a])) {
+        int64_t t = a;
+        a = b, b = t;
+    }
     if (before(&e[c], &e[b])) b = before(&e[c], &e[a]) ? a : c;
     swap(&e[b], &e[n - 1]);
     int64_t at = 0;
@@ -49,7 +55,7 @@ static void sort(sluice_entry *e, int64_t n)
 {
     while (n > SMALL) {
         int64_t at = part(e, n), right = n - at - 1;
-        if (at < right) {                                /* recursion into the smaller side: depth log2 n */
+        if (at < right) { /* recursion into the smaller side: depth log2 n */
             sort(e, at);
             e += at + 1, n = right;
         } else {

@@ -1,8 +1,14 @@
-/* op_convert.c - every pair of types by the definition of its values, standardised and normalised rows against double, i8
- * within half a step; every tier and thread count gives the same bytes. */
+/* op_convert.c - every pair of types by the definition of its values, standardised and normalised rows against
+ * double, i8 within half a step; every tier and thread count gives the same bytes. */
 #include "typed.h"
 
-typedef struct shape { sluice_type from, to; int64_t n, d; size_t gap, off; int scaled, mean, normalise, spoil; float divisor; } shape;
+typedef struct shape {
+    sluice_type from, to;
+    int64_t n, d;
+    size_t gap, off;
+    int scaled, mean, normalise, spoil;
+    float divisor;
+} shape;
 
 /* What row i should hold, in double. */
 static void want_row(const shape *p, const typed *x, const float *mean, int64_t i, double *out)
@@ -14,14 +20,17 @@ static void want_row(const shape *p, const typed *x, const float *mean, int64_t 
         if (p->divisor != 0) v /= (double)p->divisor;
         out[k] = v, sum += v * v;
     }
-    for (int64_t k = 0; p->normalise && k < p->d; k++) out[k] = sum < 1e-60 ? 0 : out[k] / sqrt(sum);   /* in float: 0 */
+    for (int64_t k = 0; p->normalise && k < p->d; k++) out[k] = sum < 1e-60 ? 0 : out[k] / sqrt(sum); /* in float: 0 */
 }
 
-/* Half an ulp of the type, and the floats' own rounding on the way: a few ulp of the value, and of what a mean cancels. */
+/* Half an ulp of the type, and the floats' own rounding on the way: a few ulp of the value, and of what a mean
+ * cancels. */
 static double tolerance(const shape *p, double want, double scale, double mean)
 {
     double chain = p->normalise ? (double)(p->d + 8) * 0x1p-24 * fabs(want) : 4 * 0x1p-24 * fabs(want);
-    chain += p->mean ? 4 * 0x1p-24 * (fabs(mean) + fabs(want)) * (p->divisor != 0 ? 1 / fabs((double)p->divisor) : 1) * (p->normalise ? 0.5 : 1) : 0;
+    chain += p->mean ? 4 * 0x1p-24 * (fabs(mean) + fabs(want)) * (p->divisor != 0 ? 1 / fabs((double)p->divisor) : 1) *
+                           (p->normalise ? 0.5 : 1)
+                     : 0;
     switch (p->to) {
     case SLUICE_F16: return chain + fabs(want) * 0x1p-11 + 0x1p-25;
     case SLUICE_BF16: return chain + fabs(want) * 0x1p-8 + 1e-40;
@@ -30,14 +39,22 @@ static double tolerance(const shape *p, double want, double scale, double mean)
     }
 }
 
-typedef struct result { guarded rows; float scale[512]; size_t stride; } result;
+typedef struct result {
+    guarded rows;
+    float scale[512];
+    size_t stride;
+} result;
 
 static result run(sluice *s, const shape *p, const typed *x, const float *mean)
 {
     result r = { .stride = (size_t)p->d * sluice_type_bytes(p->to) + p->gap };
     r.rows = guarded_new(p->n ? (size_t)p->n * r.stride - p->gap : 0, p->off);
     memset(r.rows.p, 0x11, r.rows.bytes);
-    sluice_op_convert_args a = { x->view, { r.rows.p, p->n, p->d, r.stride, p->to, NULL }, p->mean ? mean : NULL, p->divisor, p->normalise,
+    sluice_op_convert_args a = { x->view,
+                                 { r.rows.p, p->n, p->d, r.stride, p->to, NULL },
+                                 p->mean ? mean : NULL,
+                                 p->divisor,
+                                 p->normalise,
                                  p->to == SLUICE_I8 ? r.scale : NULL };
     CHECK_OK(s, sluice_op_convert(s, &a));
     CHECK(guarded_ok(&r.rows), "wrote past the end of out");
@@ -52,12 +69,20 @@ static void check_rows(const shape *p, const typed *x, const float *mean, const 
         int bad = 0;
         want_row(p, x, mean, i, want);
         for (int64_t k = 0; k < p->d; k++) bad |= !isfinite(want[k]);
-        if (bad && p->to == SLUICE_I8) { CHECK(isnan(scale), "scale of bad row %lld is %g", (long long)i, scale); continue; }
+        if (bad && p->to == SLUICE_I8) {
+            CHECK(isnan(scale), "scale of bad row %lld is %g", (long long)i, scale);
+            continue;
+        }
         for (int64_t k = 0; k < p->d; k++) {
-            double got = typed_get((char *)r->rows.p + (size_t)i * r->stride + (size_t)k * sluice_type_bytes(p->to), p->to);
+            double got =
+                typed_get((char *)r->rows.p + (size_t)i * r->stride + (size_t)k * sluice_type_bytes(p->to), p->to);
             if (p->to == SLUICE_I8) got *= scale;
-            if (bad && p->normalise) { CHECK(!isfinite(want[k]) ? isnan(got) : isnan(got) || got == 0, "row %lld is bad", (long long)i); continue; }
-            CHECK_NEAR(got, want[k], tolerance(p, want[k], scale, p->mean ? (double)mean[k] : 0), "row %lld column %lld", (long long)i, (long long)k);
+            if (bad && p->normalise) {
+                CHECK(!isfinite(want[k]) ? isnan(got) : isnan(got) || got == 0, "row %lld is bad", (long long)i);
+                continue;
+            }
+            CHECK_NEAR(got, want[k], tolerance(p, want[k], scale, p->mean ? (double)mean[k] : 0),
+                       "row %lld column %lld", (long long)i, (long long)k);
         }
     }
     free(want);
@@ -65,13 +90,15 @@ static void check_rows(const shape *p, const typed *x, const float *mean, const 
 
 static void one(shape p)
 {
-    if (!case_is("%s to %s n=%lld d=%lld gap=%zu off=%zu scaled=%d mean=%d divisor=%g normalise=%d spoil=%d", sluice_type_name(p.from),
-                 sluice_type_name(p.to), (long long)p.n, (long long)p.d, p.gap, p.off, p.scaled, p.mean, (double)p.divisor, p.normalise,
-                 p.spoil)) return;
+    if (!case_is("%s to %s n=%lld d=%lld gap=%zu off=%zu scaled=%d mean=%d divisor=%g normalise=%d spoil=%d",
+                 sluice_type_name(p.from), sluice_type_name(p.to), (long long)p.n, (long long)p.d, p.gap, p.off,
+                 p.scaled, p.mean, (double)p.divisor, p.normalise, p.spoil))
+        return;
     typed x = typed_new(p.n, p.d, p.from, p.gap, p.off, p.scaled, 31);
     float *mean = calloc((size_t)p.d + 1, sizeof *mean);
     fill_normal(mean, p.d, 8);
-    for (int64_t k = 0; p.n > 3 && k < p.d; k++) memset(typed_at(&x, 2, k), 0, sluice_type_bytes(p.from));        /* a row of zeros */
+    for (int64_t k = 0; p.n > 3 && k < p.d; k++)
+        memset(typed_at(&x, 2, k), 0, sluice_type_bytes(p.from)); /* a row of zeros */
     typed_read(&x);
     if (p.spoil && p.n > 3) typed_spoil(&x, 1, p.d / 2, NAN), typed_spoil(&x, 3, p.d - 1, INFINITY);
     sluice *s = tier_open(tier_count() - 1, 1);
@@ -112,9 +139,12 @@ static void rounding(sluice_type to)
             double got = fabs(half_value(out[i], exponent_bits) - (double)x[i]);
             if (out[i] >= infinity) continue;
             double below = out[i] ? fabs(half_value((uint16_t)(out[i] - 1), exponent_bits) - (double)x[i]) : INFINITY;
-            double above = out[i] + 1 < infinity ? fabs(half_value((uint16_t)(out[i] + 1), exponent_bits) - (double)x[i]) : INFINITY;
+            double above = out[i] + 1 < infinity
+                               ? fabs(half_value((uint16_t)(out[i] + 1), exponent_bits) - (double)x[i])
+                               : INFINITY;
             CHECK(got <= below && got <= above, "%a became %04x", (double)x[i], out[i]);
-            CHECK((got != below && got != above) || out[i] % 2 == 0, "%a, a tie, became odd %04x", (double)x[i], out[i]);
+            CHECK((got != below && got != above) || out[i] % 2 == 0, "%a, a tie, became odd %04x", (double)x[i],
+                  out[i]);
         }
         sluice_close(s);
     }
@@ -124,15 +154,18 @@ static void rounding(sluice_type to)
 static void subnormal_step(void)
 {
     if (!case_is("i8 of subnormal rows")) return;
-    static const uint32_t bits[4] = { 190, 0x80000000u | 190, 60, 0 };      /* step: 190 / 127 units, rounded to 1 */
+    static const uint32_t bits[4] = { 190, 0x80000000u | 190, 60, 0 }; /* step: 190 / 127 units, rounded to 1 */
     float x[4], scale;
     int8_t out[4];
     memcpy(x, bits, sizeof x);
     for (int t = 0; t < tier_count(); t++) {
         sluice *s = tier_open(t, 1);
-        sluice_op_convert_args a = { .x = sluice_rows(x, SLUICE_F32, 1, 4), .out = sluice_rows(out, SLUICE_I8, 1, 4), .out_scale = &scale };
+        sluice_op_convert_args a = { .x = sluice_rows(x, SLUICE_F32, 1, 4),
+                                     .out = sluice_rows(out, SLUICE_I8, 1, 4),
+                                     .out_scale = &scale };
         CHECK_OK(s, sluice_op_convert(s, &a));
-        CHECK(out[0] == 127 && out[1] == -127 && out[2] == 60 && out[3] == 0, "%s: %d %d %d %d", tier_name(t), out[0], out[1], out[2], out[3]);
+        CHECK(out[0] == 127 && out[1] == -127 && out[2] == 60 && out[3] == 0, "%s: %d %d %d %d", tier_name(t), out[0],
+              out[1], out[2], out[3]);
         sluice_close(s);
     }
 }
@@ -140,11 +173,14 @@ static void subnormal_step(void)
 static void in_place(void)
 {
     if (!case_is("in place, and overlap refused")) return;
-    enum { N = 40, D = 33 };
+    enum { N = 40,
+           D = 33 };
     static float x[N * D + 1], want[N * D];
     fill_normal(x, N * D, 6);
     sluice *s = tier_open(0, 2);
-    sluice_op_convert_args a = { .x = sluice_rows(x, SLUICE_F32, N, D), .out = sluice_rows(want, SLUICE_F32, N, D), .normalise = 1 };
+    sluice_op_convert_args a = { .x = sluice_rows(x, SLUICE_F32, N, D),
+                                 .out = sluice_rows(want, SLUICE_F32, N, D),
+                                 .normalise = 1 };
     CHECK_OK(s, sluice_op_convert(s, &a));
     a.out.data = x + 1;
     CHECK(sluice_op_convert(s, &a) == SLUICE_E_SHAPE && strstr(sluice_error(s), "overlap"), "%s", sluice_error(s));
@@ -165,8 +201,8 @@ int main(int argc, char **argv)
     for (int from = 0; from <= SLUICE_U8; from++)
         for (int to = 0; to < 4; to++)
             for (int i = 0; i < 6; i++, turn++)
-                one((shape){ (sluice_type)from, tos[to], ns[i], ds[turn % 5], (size_t)(turn % 4), (size_t)(turn % 3), turn % 2, turn / 2 % 2,
-                             turn / 4 % 2, turn % 3 == 0, turn % 3 ? 0.0f : 2.5f });
+                one((shape){ (sluice_type)from, tos[to], ns[i], ds[turn % 5], (size_t)(turn % 4), (size_t)(turn % 3),
+                             turn % 2, turn / 2 % 2, turn / 4 % 2, turn % 3 == 0, turn % 3 ? 0.0f : 2.5f });
     one((shape){ SLUICE_F32, SLUICE_F32, 300, 40, 0, 0, 0, 0, 1, 0, 0 });
     rounding(SLUICE_F16), rounding(SLUICE_BF16);
     subnormal_step();

@@ -1,5 +1,5 @@
-/* op_finite.c - a NaN or an infinity at any place of a row is seen, the largest finite and subnormal values are not taken
- * for one. */
+/* op_finite.c - a NaN or an infinity at any place of a row is seen, the largest finite and subnormal values are not
+ * taken for one. */
 #include "typed.h"
 
 static int row_is_bad(const typed *x, int64_t i)
@@ -12,12 +12,14 @@ static int row_is_bad(const typed *x, int64_t i)
 
 static void one(sluice_type type, int64_t n, int64_t d, size_t gap, size_t off)
 {
-    if (!case_is("%s n=%lld d=%lld gap=%zu off=%zu", sluice_type_name(type), (long long)n, (long long)d, gap, off)) return;
+    if (!case_is("%s n=%lld d=%lld gap=%zu off=%zu", sluice_type_name(type), (long long)n, (long long)d, gap, off))
+        return;
     typed x = typed_new(n, d, type, gap, off, 1, (uint64_t)(n + d));
     rng r = { 3 };
     for (int64_t i = 0; i < n; i++) {
         int64_t k = (int64_t)(rng_u64(&r) % (uint64_t)d);
-        if (i % 3 == 0) typed_spoil(&x, i, k, i % 2 ? NAN : i % 4 ? INFINITY : -INFINITY);
+        if (i % 3 == 0) typed_spoil(&x, i, k, i % 2 ? NAN : i % 4 ? INFINITY
+                                                                  : -INFINITY);
     }
     static const uint32_t largest = 0x7f7fffffu;
     static const uint16_t largest_f16 = 0x7bff, largest_bf16 = 0xff7f;
@@ -32,7 +34,8 @@ static void one(sluice_type type, int64_t n, int64_t d, size_t gap, size_t off)
             sluice_op_finite_args a = { x.view, bad.p };
             CHECK_OK(s, sluice_op_finite(s, &a));
             for (int64_t i = 0; i < n; i++)
-                CHECK_NEAR(((uint8_t *)bad.p)[i], row_is_bad(&x, i), 0, "row %lld, %s, %d threads", (long long)i, tier_name(t), threads);
+                CHECK_NEAR(((uint8_t *)bad.p)[i], row_is_bad(&x, i), 0, "row %lld, %s, %d threads", (long long)i,
+                           tier_name(t), threads);
             CHECK(guarded_ok(&bad), "wrote past the end of bad");
             guarded_free(&bad), sluice_close(s);
         }

@@ -1,5 +1,5 @@
-/* op_forward.c - every sum is the chain acc = fma(x[k], w[k], acc), k ascending, checked bit for bit with libm's fmaf and
- * within the chain's error bound against double; every tier and thread count gives the same bytes. */
+/* op_forward.c - every sum is the chain acc = fma(x[k], w[k], acc), k ascending, checked bit for bit with libm's fmaf
+ * and within the chain's error bound against double; every tier and thread count gives the same bytes. */
 #include "typed.h"
 
 #include <xmmintrin.h>
@@ -12,7 +12,9 @@ static float chain(const typed *x, const weights *m, const float *bias, int64_t 
     for (int64_t k = 0; k < m->d; k++) acc = fmaf((float)x->raw[i * m->d + k], m->w[j * m->d + k], acc);
     if (integer) acc = fmaf(x->scale ? x->scale[i] : 1.0f, acc, bias ? bias[j] : 0.0f);
     acc = acc + 0.0f;
-    return relu ? (acc > 0 ? acc : acc == acc ? 0 : acc) : acc;
+    return relu ? (acc > 0 ? acc : acc == acc ? 0
+                                              : acc)
+                : acc;
 }
 
 /* Against double: |error| <= (d + 2) u * sum of magnitudes, u = 2^-24; i8 round twice more. */
@@ -23,19 +25,28 @@ static void check_value(const typed *x, const weights *m, const float *bias, int
         double term = x->value[i * m->d + k] * (double)m->w[j * m->d + k];
         want += term, size += fabs(term);
     }
-    if (!isfinite(want)) { CHECK(!isfinite(got) || (relu && got == 0), "row %lld", (long long)i); return; }
+    if (!isfinite(want)) {
+        CHECK(!isfinite(got) || (relu && got == 0), "row %lld", (long long)i);
+        return;
+    }
     if (relu && want < 0) want = 0;
-    CHECK_NEAR(got, want, (double)(m->d + 4) * 0x1p-24 * size + 1e-44, "row %lld class %lld", (long long)i, (long long)j);
+    CHECK_NEAR(got, want, (double)(m->d + 4) * 0x1p-24 * size + 1e-44, "row %lld class %lld", (long long)i,
+               (long long)j);
 }
 
-typedef struct shape { sluice_type type; int64_t n, d, c; size_t gap, off; int bias, relu, scaled, spoil; } shape;
+typedef struct shape {
+    sluice_type type;
+    int64_t n, d, c;
+    size_t gap, off;
+    int bias, relu, scaled, spoil;
+} shape;
 
 static guarded run(sluice *s, const shape *p, const typed *x, const weights *m, size_t *out_stride)
 {
     size_t stride = (size_t)p->c * 4 + p->gap;
     guarded out = guarded_new(p->n ? (size_t)p->n * stride - p->gap : 0, p->off);
-    sluice_op_forward_args a = { x->view, m->packed, p->bias ? m->bias : NULL, p->c, p->relu,
-                                 { out.p, p->n, p->c, stride, SLUICE_F32, NULL } };
+    sluice_op_forward_args a = { x->view, m->packed, p->bias ? m->bias : NULL, p->c, p->relu, { 0 } };
+    a.out = (sluice_view){ out.p, p->n, p->c, stride, SLUICE_F32, NULL };
     CHECK_OK(s, sluice_op_forward(s, &a));
     CHECK(guarded_ok(&out), "wrote past the end of out");
     *out_stride = stride;
@@ -44,8 +55,9 @@ static guarded run(sluice *s, const shape *p, const typed *x, const weights *m, 
 
 static void one(shape p)
 {
-    if (!case_is("%s n=%lld d=%lld c=%lld gap=%zu off=%zu bias=%d relu=%d scaled=%d spoil=%d", sluice_type_name(p.type), (long long)p.n,
-                 (long long)p.d, (long long)p.c, p.gap, p.off, p.bias, p.relu, p.scaled, p.spoil)) return;
+    if (!case_is("%s n=%lld d=%lld c=%lld gap=%zu off=%zu bias=%d relu=%d scaled=%d spoil=%d", sluice_type_name(p.type),
+                 (long long)p.n, (long long)p.d, (long long)p.c, p.gap, p.off, p.bias, p.relu, p.scaled, p.spoil))
+        return;
     typed x = typed_new(p.n, p.d, p.type, p.gap, p.off, p.scaled, 7);
     weights m = weights_new(p.c, p.d, 11);
     if (p.spoil && p.n > 2 && p.d > 0) {
@@ -60,8 +72,13 @@ static void one(shape p)
         for (int64_t j = 0; j < p.c; j++) {
             float got, want = chain(&x, &m, p.bias ? m.bias : NULL, i, j, p.relu);
             memcpy(&got, (char *)first.p + (size_t)i * stride + (size_t)j * 4, 4);
-            if (isnan(want)) { uint32_t b; memcpy(&b, &got, 4); CHECK(b == 0x7fc00000u, "row %lld: NaN is %08x", (long long)i, b); }
-            else CHECK_SAME(&got, &want, 4, "row %lld class %lld: %.9g, the chain gives %.9g", (long long)i, (long long)j, (double)got, (double)want);
+            if (isnan(want)) {
+                uint32_t b;
+                memcpy(&b, &got, 4);
+                CHECK(b == 0x7fc00000u, "row %lld: NaN is %08x", (long long)i, b);
+            } else
+                CHECK_SAME(&got, &want, 4, "row %lld class %lld: %.9g, the chain gives %.9g", (long long)i,
+                           (long long)j, (double)got, (double)want);
             check_value(&x, &m, p.bias ? m.bias : NULL, i, j, p.relu, (double)got);
         }
     for (int t = 0; t < tier_count(); t++)
@@ -87,9 +104,9 @@ static void shapes(void)
         if (type == SLUICE_F64) continue;
         for (int c = 0; c < 10; c++)
             for (int d = 0; d < 6; d++, turn++)
-                one((shape){ (sluice_type)type, ns[turn % 8], ds[d], cs[c], (size_t)(turn % 5), (size_t)(turn % 3), turn % 2, turn / 2 % 2,
-                             turn / 3 % 2, turn % 7 == 0 });
-        one((shape){ (sluice_type)type, 64, 2600, 35, 0, 0, 1, 0, 1, 0 });        /* more than a block, three slices */
+                one((shape){ (sluice_type)type, ns[turn % 8], ds[d], cs[c], (size_t)(turn % 5), (size_t)(turn % 3),
+                             turn % 2, turn / 2 % 2, turn / 3 % 2, turn % 7 == 0 });
+        one((shape){ (sluice_type)type, 64, 2600, 35, 0, 0, 1, 0, 1, 0 }); /* more than a block, three slices */
         one((shape){ (sluice_type)type, 33, 515, 10, 4, 4, 1, 0, 1, 1 });
     }
 }
@@ -107,9 +124,10 @@ static void foreign_environment(void)
             weights m = weights_new(1, 2, 3);
             m.packed[0] = m.packed[16] = 0.37f;
             for (int foreign = 0; foreign < 2; foreign++) {
-                unsigned before = _mm_getcsr(), strange = 0x1F80 | 0x8040 | 0x4000;     /* FTZ, DAZ, round up */
+                unsigned before = _mm_getcsr(), strange = 0x1F80 | 0x8040 | 0x4000; /* FTZ, DAZ, round up */
                 if (foreign) _mm_setcsr(strange);
-                sluice_op_forward_args a = { sluice_rows(x, SLUICE_F32, 20, 2), m.packed, NULL, 1, 0, sluice_rows(out[foreign], SLUICE_F32, 20, 1) };
+                sluice_op_forward_args a = { sluice_rows(x, SLUICE_F32, 20, 2), m.packed, NULL, 1, 0,
+                                             sluice_rows(out[foreign], SLUICE_F32, 20, 1) };
                 sluice_status st = sluice_op_forward(s, &a);
                 unsigned after = _mm_getcsr();
                 _mm_setcsr(before);
@@ -132,7 +150,8 @@ static void no_negative_zero(void)
         for (int64_t j = 0; j < c; j++) m.packed[j / 16 * 16 + j % 16] = -1.0f, m.bias[j] = -0.0f;
         for (int t = 0; t < tier_count(); t++) {
             sluice *s = tier_open(t, 1);
-            sluice_op_forward_args a = { sluice_rows(x, SLUICE_F32, 3, 1), m.packed, m.bias, c, 0, sluice_rows(out, SLUICE_F32, 3, c) };
+            sluice_op_forward_args a = { sluice_rows(x, SLUICE_F32, 3, 1), m.packed, m.bias, c, 0,
+                                         sluice_rows(out, SLUICE_F32, 3, c) };
             CHECK_OK(s, sluice_op_forward(s, &a));
             CHECK_SAME(out, zero, (size_t)c * 12, "%s, c=%lld", tier_name(t), (long long)c);
             sluice_close(s);
@@ -147,7 +166,9 @@ static void refusals(void)
     sluice *s = tier_open(0, 1);
     float x[8] = { 1 }, out[8] = { 5 };
     weights m = weights_new(2, 4, 3);
-    sluice_op_forward_args good = { sluice_rows(x, SLUICE_F32, 2, 4), m.packed, NULL, 2, 0, sluice_rows(out, SLUICE_F32, 2, 2) }, a = good;
+    sluice_op_forward_args good = { sluice_rows(x, SLUICE_F32, 2, 4), m.packed, NULL, 2, 0,
+                                    sluice_rows(out, SLUICE_F32, 2, 2) },
+                           a = good;
     a.out.cols = 3, a.out.stride = 12;
     CHECK(sluice_op_forward(s, &a) == SLUICE_E_SHAPE && strstr(sluice_error(s), "[2, 3]"), "%s", sluice_error(s));
     a = good, a.c = 0;

@@ -3,13 +3,15 @@
 
 static void one(int t, int64_t c, int64_t d, int transpose, size_t gap, size_t off)
 {
-    if (!case_is("%s c=%lld d=%lld transpose=%d gap=%zu off=%zu", tier_name(t), (long long)c, (long long)d, transpose, gap, off)) return;
+    if (!case_is("%s c=%lld d=%lld transpose=%d gap=%zu off=%zu", tier_name(t), (long long)c, (long long)d, transpose,
+                 gap, off))
+        return;
     int64_t rows = transpose ? d : c, cols = transpose ? c : d;
     size_t stride = (size_t)cols * 4 + gap, floats = sluice_packed_floats(c, d);
     guarded w = guarded_new((size_t)rows * stride, off), out = guarded_new(floats * 4, 0);
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < cols; j++) {
-            float v = (float)(1 + (transpose ? j * d + i : i * d + j));      /* 1 + class * d + feature */
+            float v = (float)(1 + (transpose ? j * d + i : i * d + j)); /* 1 + class * d + feature */
             memcpy((char *)w.p + (size_t)i * stride + (size_t)j * 4, &v, 4);
         }
     sluice *s = tier_open(t, 2);
@@ -20,8 +22,8 @@ static void one(int t, int64_t c, int64_t d, int transpose, size_t gap, size_t o
         for (int64_t k = 0; k < d; k++)
             for (int64_t j = 0; j < 16; j++) {
                 int64_t class = 16 * g + j;
-                CHECK_NEAR(p[(g * d + k) * 16 + j], class < c ? (double)(1 + class * d + k) : 0.0, 0, "class %lld feature %lld",
-                           (long long)class, (long long)k);
+                CHECK_NEAR(p[(g * d + k) * 16 + j], class < c ? (double)(1 + class * d + k) : 0.0, 0,
+                           "class %lld feature %lld", (long long)class, (long long)k);
             }
     CHECK(guarded_ok(&out) && guarded_ok(&w), "wrote past the end");
     sluice_close(s);
@@ -51,7 +53,8 @@ int main(int argc, char **argv)
     for (int t = 0; t < tier_count(); t++)
         for (int i = 0; i < 5; i++)
             for (int j = 0; j < 4; j++)
-                for (int transpose = 0; transpose < 2; transpose++) one(t, cs[i], ds[j], transpose, (size_t)(i % 2 * 7), (size_t)(j % 2 * 3));
+                for (int transpose = 0; transpose < 2; transpose++)
+                    one(t, cs[i], ds[j], transpose, (size_t)(i % 2 * 7), (size_t)(j % 2 * 3));
     refusals();
     return test_end();
 }

@@ -1,9 +1,12 @@
-/* op_scan.c - scan gives the bytes of forward followed by score: every type, tier and thread count, with and without the
- * logits, NaN and infinite features included. */
+/* op_scan.c - scan gives the bytes of forward followed by score: every type, tier and thread count, with and without
+ * the logits, NaN and infinite features included. */
 #include "typed.h"
 
 enum { COLUMNS = 7 };
-typedef struct columns { float *p[COLUMNS]; guarded block; } columns;
+typedef struct columns {
+    float *p[COLUMNS];
+    guarded block;
+} columns;
 
 static columns columns_new(int64_t n)
 {
@@ -14,13 +17,26 @@ static columns columns_new(int64_t n)
     return c;
 }
 
-static sluice_scores wanted(const columns *c) { return (sluice_scores){ c->p[0], c->p[1], c->p[2], c->p[3], c->p[4], c->p[5], c->p[6] }; }
+static sluice_scores wanted(const columns *c)
+{
+    return (sluice_scores){ c->p[0], c->p[1], c->p[2], c->p[3], c->p[4], c->p[5], c->p[6] };
+}
 
-typedef struct shape { sluice_type type; int64_t n, d, c; size_t gap, off; int bias, scaled, spoil; float temperature; } shape;
+typedef struct shape {
+    sluice_type type;
+    int64_t n, d, c;
+    size_t gap, off;
+    int bias, scaled, spoil;
+    float temperature;
+} shape;
 
 static void scan(sluice *s, const shape *p, const typed *x, const weights *m, float *logits, columns *out)
 {
-    sluice_op_scan_args a = { .x = x->view, .packed = m->packed, .bias = p->bias ? m->bias : NULL, .c = p->c, .temperature = p->temperature,
+    sluice_op_scan_args a = { .x = x->view,
+                              .packed = m->packed,
+                              .bias = p->bias ? m->bias : NULL,
+                              .c = p->c,
+                              .temperature = p->temperature,
                               .out = wanted(out) };
     if (logits) a.logits = sluice_rows(logits, SLUICE_F32, p->n, p->c);
     CHECK_OK(s, sluice_op_scan(s, &a));
@@ -29,7 +45,8 @@ static void scan(sluice *s, const shape *p, const typed *x, const weights *m, fl
 
 static void composed(sluice *s, const shape *p, const typed *x, const weights *m, float *logits, columns *out)
 {
-    sluice_op_forward_args f = { x->view, m->packed, p->bias ? m->bias : NULL, p->c, 0, sluice_rows(logits, SLUICE_F32, p->n, p->c) };
+    sluice_op_forward_args f = { x->view, m->packed, p->bias ? m->bias : NULL,
+                                 p->c, 0, sluice_rows(logits, SLUICE_F32, p->n, p->c) };
     sluice_op_score_args a = { f.out, p->temperature, wanted(out) };
     CHECK_OK(s, sluice_op_forward(s, &f));
     CHECK_OK(s, sluice_op_score(s, &a));
@@ -40,15 +57,18 @@ static void check_bad_rows(const shape *p, const columns *out)
     for (int k = 0; p->spoil && p->n > 2 && k < COLUMNS; k++) {
         uint32_t second, last;
         memcpy(&second, &out->p[k][1], 4), memcpy(&last, &out->p[k][p->n - 1], 4);
-        CHECK(second == 0x7fc00000u && last == 0x7fc00000u, "column %d of rows with a NaN or an infinity: %08x %08x", k, second, last);
+        CHECK(second == 0x7fc00000u && last == 0x7fc00000u, "column %d of rows with a NaN or an infinity: %08x %08x", k,
+              second, last);
         CHECK(!isnan(out->p[k][0]), "column %d of row 0", k);
     }
 }
 
 static void one(shape p)
 {
-    if (!case_is("%s n=%lld d=%lld c=%lld gap=%zu off=%zu bias=%d scaled=%d spoil=%d temperature=%g", sluice_type_name(p.type),
-                 (long long)p.n, (long long)p.d, (long long)p.c, p.gap, p.off, p.bias, p.scaled, p.spoil, (double)p.temperature)) return;
+    if (!case_is("%s n=%lld d=%lld c=%lld gap=%zu off=%zu bias=%d scaled=%d spoil=%d temperature=%g",
+                 sluice_type_name(p.type), (long long)p.n, (long long)p.d, (long long)p.c, p.gap, p.off, p.bias,
+                 p.scaled, p.spoil, (double)p.temperature))
+        return;
     typed x = typed_new(p.n, p.d, p.type, p.gap, p.off, p.scaled, 17);
     weights m = weights_new(p.c, p.d, 23);
     int can_spoil = p.type != SLUICE_I8 && p.type != SLUICE_U8 ? 1 : x.scale != NULL;
@@ -67,7 +87,8 @@ static void one(shape p)
                 s = tier_open(t, threads);
                 columns got = columns_new(p.n);
                 scan(s, &p, &x, &m, logits ? fused : NULL, &got);
-                CHECK_SAME(got.block.p, want.block.p, want.block.bytes, "%s, %d threads, logits %d", tier_name(t), threads, logits);
+                CHECK_SAME(got.block.p, want.block.p, want.block.bytes, "%s, %d threads, logits %d", tier_name(t),
+                           threads, logits);
                 if (logits) CHECK_SAME(fused, z, bytes, "logits of %s, %d threads", tier_name(t), threads);
                 guarded_free(&got.block), sluice_close(s);
             }
@@ -87,7 +108,9 @@ static void single(void)
         shape p = { SLUICE_F32, 70, 33, c, 0, 0, 1, 0, 0, 1 };
         sluice *s = tier_open(0, 2);
         scan(s, &p, &x, &m, NULL, &all);
-        sluice_op_scan_args a = { .x = x.view, .packed = m.packed, .bias = m.bias, .c = c, .temperature = 1, .out = { .entropy = alone } };
+        sluice_op_scan_args a = {
+            .x = x.view, .packed = m.packed, .bias = m.bias, .c = c, .temperature = 1, .out = { .entropy = alone }
+        };
         CHECK_OK(s, sluice_op_scan(s, &a));
         CHECK_SAME(alone, all.p[3], sizeof alone, "c=%lld", (long long)c);
         guarded_free(&all.block), weights_free(&m), sluice_close(s);
@@ -104,9 +127,9 @@ int main(int argc, char **argv)
         if (type == SLUICE_F64) continue;
         for (int c = 0; c < 7; c++)
             for (int n = 0; n < 6; n++, turn++)
-                one((shape){ (sluice_type)type, ns[n], ds[turn % 4], cs[c], (size_t)(turn % 7), (size_t)(turn % 5), turn % 2, turn / 2 % 2,
-                             turn % 3 == 0, turn % 4 ? 1.0f : 1.7f });
-        one((shape){ (sluice_type)type, 1100, 48, 10, 0, 0, 1, 1, 1, 1 });       /* more than one piece */
+                one((shape){ (sluice_type)type, ns[n], ds[turn % 4], cs[c], (size_t)(turn % 7), (size_t)(turn % 5),
+                             turn % 2, turn / 2 % 2, turn % 3 == 0, turn % 4 ? 1.0f : 1.7f });
+        one((shape){ (sluice_type)type, 1100, 48, 10, 0, 0, 1, 1, 1, 1 }); /* more than one piece */
         one((shape){ (sluice_type)type, 130, 1300, 50, 0, 0, 1, 1, 1, 1 });
     }
     single();

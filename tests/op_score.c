@@ -1,14 +1,18 @@
-/* op_score.c - the scores against their textbook formulas in double over ordinary and adversarial logits, and bit for bit
- * against ex_reduce() row by row; every tier and thread count gives the same bytes. */
+/* op_score.c - the scores against their textbook formulas in double over ordinary and adversarial logits, and bit for
+ * bit against ex_reduce() row by row; every tier and thread count gives the same bytes. */
 #include "harness.h"
 #include "ref.h"
 #include "uncertainty.h"
 
 enum { COLUMNS = 7 };
-static const char *const names[COLUMNS] = { "least-confidence", "margin", "ratio", "entropy", "energy", "confidence", "prediction" };
+static const char *const names[COLUMNS] = { "least-confidence", "margin", "ratio", "entropy",
+                                            "energy", "confidence", "prediction" };
 
 /* All columns [COLUMNS][n], each guarded. */
-typedef struct columns { guarded g[COLUMNS]; int64_t n; } columns;
+typedef struct columns {
+    guarded g[COLUMNS];
+    int64_t n;
+} columns;
 
 static columns columns_new(int64_t n)
 {
@@ -19,7 +23,8 @@ static columns columns_new(int64_t n)
 
 static void columns_free(columns *c)
 {
-    for (int i = 0; i < COLUMNS; i++) CHECK(guarded_ok(&c->g[i]), "wrote past the end of %s", names[i]), guarded_free(&c->g[i]);
+    for (int i = 0; i < COLUMNS; i++)
+        CHECK(guarded_ok(&c->g[i]), "wrote past the end of %s", names[i]), guarded_free(&c->g[i]);
 }
 
 static sluice_scores columns_out(columns *c)
@@ -33,7 +38,8 @@ static float column(const columns *c, int i, int64_t row) { return ((const float
 static void by_row(const float *z, int64_t c, float t, float out[COLUMNS])
 {
     ex_stat st = ex_reduce(z, c, t);
-    out[0] = ex_least_confidence(st), out[1] = ex_margin(st), out[2] = ex_ratio(st), out[3] = ex_entropy(st, ex_log((float)c));
+    out[0] = ex_least_confidence(st), out[1] = ex_margin(st), out[2] = ex_ratio(st),
+    out[3] = ex_entropy(st, ex_log((float)c));
     out[4] = ex_energy(st, t), out[5] = ex_confidence(st), out[6] = st.best < 0 ? ex_nan() : (float)st.best;
 }
 
@@ -49,14 +55,21 @@ static void check_row(const columns *got, int64_t i, const float *z, int64_t c, 
 {
     float want[COLUMNS];
     by_row(z, c, t, want);
-    double wide[32768];                                 /* z / t is rounded once, by the contract; all else is exact here */
+    double wide[32768]; /* z / t is rounded once, by the contract; all else is exact here */
     int finite = 1;
     for (int64_t j = 0; j < c; j++) wide[j] = (double)(z[j] / t), finite &= isfinite(z[j] / t);
     for (int k = 0; k < COLUMNS; k++) {
         float x = column(got, k, i);
-        CHECK_SAME(&x, &want[k], 4, "%s of row %lld: %.9g, ex_reduce gives %.9g", names[k], (long long)i, (double)x, (double)want[k]);
-        if (!finite) { CHECK(ex_bits(x) == 0x7fc00000u, "%s of bad row %lld is %08x", names[k], (long long)i, ex_bits(x)); continue; }
-        if (k == 6) { CHECK_NEAR(x, (double)first_largest(z, c), 0, "prediction of row %lld", (long long)i); continue; }
+        CHECK_SAME(&x, &want[k], 4, "%s of row %lld: %.9g, ex_reduce gives %.9g", names[k], (long long)i, (double)x,
+                   (double)want[k]);
+        if (!finite) {
+            CHECK(ex_bits(x) == 0x7fc00000u, "%s of bad row %lld is %08x", names[k], (long long)i, ex_bits(x));
+            continue;
+        }
+        if (k == 6) {
+            CHECK_NEAR(x, (double)first_largest(z, c), 0, "prediction of row %lld", (long long)i);
+            continue;
+        }
         double exact = ref_score(names[k], wide, c, 1) * (k == 4 ? (double)t : 1);
         CHECK_NEAR(x, exact, k == 4 ? 2e-6 * (1 + fabs(exact)) : 2e-6, "%s of row %lld", names[k], (long long)i);
     }
@@ -69,16 +82,16 @@ static void fill_row(float *z, int64_t c, int64_t i, rng *r)
     for (int64_t j = 0; j < c; j++) {
         double g = rng_normal(r);
         switch (kind) {
-        case 1: z[j] = 0; break;                                        /* equal */
-        case 2: z[j] = j == (i * 7) % c ? 30 : -30; break;              /* one-hot, confident */
-        case 3: z[j] = (float)(g * 1e30); break;                        /* gaps of 1e30 */
-        case 4: z[j] = (float)(g * 1e-40); break;                       /* subnormal */
-        case 5: z[j] = j % 2 ? 3e38f : -3e38f; break;                   /* differences overflow */
-        case 6: z[j] = (float)(floor(g * 4) / 4); break;                /* ties */
+        case 1: z[j] = 0; break;                           /* equal */
+        case 2: z[j] = j == (i * 7) % c ? 30 : -30; break; /* one-hot, confident */
+        case 3: z[j] = (float)(g * 1e30); break;           /* gaps of 1e30 */
+        case 4: z[j] = (float)(g * 1e-40); break;          /* subnormal */
+        case 5: z[j] = j % 2 ? 3e38f : -3e38f; break;      /* differences overflow */
+        case 6: z[j] = (float)(floor(g * 4) / 4); break;   /* ties */
         case 7: z[j] = (float)(g * 20); break;
         case 8: z[j] = j % 3 ? -0.0f : 0.0f; break;
         case 9: z[j] = (float)(100 + g); break;
-        case 10: z[j] = j == c - 1 ? 5 : (float)g; break;               /* the last class wins */
+        case 10: z[j] = j == c - 1 ? 5 : (float)g; break; /* the last class wins */
         default: z[j] = (float)(g * 2); break;
         }
     }
@@ -86,14 +99,17 @@ static void fill_row(float *z, int64_t c, int64_t i, rng *r)
 
 static void one(int64_t n, int64_t c, float t, size_t gap, size_t off, int spoil)
 {
-    if (!case_is("n=%lld c=%lld temperature=%g gap=%zu off=%zu spoil=%d", (long long)n, (long long)c, (double)t, gap, off, spoil)) return;
+    if (!case_is("n=%lld c=%lld temperature=%g gap=%zu off=%zu spoil=%d", (long long)n, (long long)c, (double)t, gap,
+                 off, spoil))
+        return;
     size_t stride = (size_t)c * 4 + gap;
     guarded z = guarded_new(n ? (size_t)n * stride - gap : 0, off);
     float *row = malloc((size_t)c * 4);
     rng r = { (uint64_t)(n * 31 + c) };
     for (int64_t i = 0; i < n; i++) {
         fill_row(row, c, i, &r);
-        if (spoil && i % 5 == 3) row[(i * 13) % c] = i % 2 ? NAN : i % 4 ? INFINITY : -INFINITY;
+        if (spoil && i % 5 == 3) row[(i * 13) % c] = i % 2 ? NAN : i % 4 ? INFINITY
+                                                                         : -INFINITY;
         memcpy((char *)z.p + (size_t)i * stride, row, (size_t)c * 4);
     }
     columns first = columns_new(n);
@@ -103,9 +119,11 @@ static void one(int64_t n, int64_t c, float t, size_t gap, size_t off, int spoil
             columns out = columns_new(n);
             sluice_op_score_args a = { { z.p, n, c, stride, SLUICE_F32, NULL }, t, columns_out(&out) };
             CHECK_OK(s, sluice_op_score(s, &a));
-            if (tier == tier_count() - 1 && threads == 1) for (int k = 0; k < COLUMNS; k++) memcpy(first.g[k].p, out.g[k].p, (size_t)n * 4);
+            if (tier == tier_count() - 1 && threads == 1)
+                for (int k = 0; k < COLUMNS; k++) memcpy(first.g[k].p, out.g[k].p, (size_t)n * 4);
             for (int k = 0; k < COLUMNS; k++)
-                CHECK_SAME(out.g[k].p, first.g[k].p, (size_t)n * 4, "%s, %s, %d threads", names[k], tier_name(tier), threads);
+                CHECK_SAME(out.g[k].p, first.g[k].p, (size_t)n * 4, "%s, %s, %d threads", names[k], tier_name(tier),
+                           threads);
             columns_free(&out), sluice_close(s);
         }
     for (int64_t i = 0; i < n; i++) {
@@ -129,8 +147,9 @@ static void confident_tail(void)
         CHECK_OK(s, sluice_op_score(s, &a));
         for (int k = 0; k < 4; k++)
             for (int64_t i = 1; i < STEPS; i++)
-                CHECK(column(&out, k, i) < column(&out, k, i - 1) && column(&out, k, i) > 0, "%s at a lead of %lld: %g after %g", names[k],
-                      (long long)i + 1, (double)column(&out, k, i), (double)column(&out, k, i - 1));
+                CHECK(column(&out, k, i) < column(&out, k, i - 1) && column(&out, k, i) > 0,
+                      "%s at a lead of %lld: %g after %g", names[k], (long long)i + 1, (double)column(&out, k, i),
+                      (double)column(&out, k, i - 1));
         columns_free(&out), sluice_close(s);
     }
 }
@@ -139,7 +158,8 @@ static void confident_tail(void)
 static void subsets(void)
 {
     if (!case_is("each column alone")) return;
-    enum { N = 33, C = 20 };
+    enum { N = 33,
+           C = 20 };
     static float z[N * C], alone[N];
     fill_normal(z, N * C, 5);
     for (int t = 0; t < tier_count(); t++) {
@@ -165,7 +185,8 @@ int main(int argc, char **argv)
     static const int64_t cs[] = { 1, 2, 3, 10, 15, 16, 17, 31, 32, 33, 100 }, ns[] = { 0, 1, 15, 16, 17, 50 };
     test_begin(argc, argv);
     for (int i = 0; i < 11; i++)
-        for (int j = 0; j < 6; j++) one(ns[j], cs[i], j % 2 ? 1.0f : 0.7f, (size_t)(j % 3 * 3), (size_t)(i % 4), (i + j) % 2);
+        for (int j = 0; j < 6; j++)
+            one(ns[j], cs[i], j % 2 ? 1.0f : 0.7f, (size_t)(j % 3 * 3), (size_t)(i % 4), (i + j) % 2);
     one(24, 1000, 1.0f, 0, 0, 1);
     one(13, 1024, 3.0f, 0, 0, 0);
     one(13, 1025, 1.0f, 2, 1, 0);

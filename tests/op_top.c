@@ -2,12 +2,16 @@
 #include "harness.h"
 #include "exact.h"
 
-typedef struct row { float score; uint64_t hash, id; int64_t row; } row;
+typedef struct row {
+    float score;
+    uint64_t hash, id;
+    int64_t row;
+} row;
 
 static int order(const void *pa, const void *pb)
 {
     const row *a = pa, *b = pb;
-    if (a->score != b->score) return a->score > b->score ? -1 : 1;      /* -0 == +0 */
+    if (a->score != b->score) return a->score > b->score ? -1 : 1; /* -0 == +0 */
     if (a->hash != b->hash) return a->hash < b->hash ? -1 : 1;
     return a->id < b->id ? -1 : a->id > b->id;
 }
@@ -27,8 +31,15 @@ static int64_t sorted(const float *score, const uint64_t *ids, const uint64_t *s
     return count;
 }
 
-typedef enum shape { RANDOM, EQUAL, FEW, ASCENDING, DESCENDING, MIXED, SHAPES } shape;
-static const char *const shape_names[SHAPES] = { "random", "equal", "few values", "ascending", "descending", "NaN, infinite, zeros" };
+typedef enum shape { RANDOM,
+                     EQUAL,
+                     FEW,
+                     ASCENDING,
+                     DESCENDING,
+                     MIXED,
+                     SHAPES } shape;
+static const char *const shape_names[SHAPES] = { "random", "equal", "few values",
+                                                 "ascending", "descending", "NaN, infinite, zeros" };
 
 static void fill(float *p, int64_t n, shape kind, uint64_t seed)
 {
@@ -49,8 +60,9 @@ static void fill(float *p, int64_t n, shape kind, uint64_t seed)
 
 static void one(int t, shape kind, int64_t n, int64_t k, int64_t block, int with_ids, int with_skip)
 {
-    if (!case_is("%s %s n=%lld k=%lld block=%lld ids=%d skip=%d", tier_name(t), shape_names[kind], (long long)n, (long long)k,
-                 (long long)block, with_ids, with_skip)) return;
+    if (!case_is("%s %s n=%lld k=%lld block=%lld ids=%d skip=%d", tier_name(t), shape_names[kind], (long long)n,
+                 (long long)k, (long long)block, with_ids, with_skip))
+        return;
     const uint64_t seed = 99;
     float *score = calloc((size_t)n + 1, sizeof *score);
     uint64_t *ids = calloc((size_t)n + 1, sizeof *ids), *skip = calloc((size_t)n / 64 + 1, sizeof *skip);
@@ -67,14 +79,15 @@ static void one(int t, shape kind, int64_t n, int64_t k, int64_t block, int with
     sluice *s = tier_open(t, 1);
     for (int64_t i = 0; i < n || i == 0; i += block) {
         int64_t rows = n - i < block ? n - i : block;
-        sluice_op_top_args a = { score + i, with_ids ? ids + i : NULL, rows, i, with_skip ? skip : NULL, &state, i + rows >= n };
+        sluice_op_top_args a = { score + i, with_ids ? ids + i : NULL, rows, i, with_skip ? skip : NULL, &state,
+                                 i + rows >= n };
         CHECK_OK(s, sluice_op_top(s, &a));
     }
     CHECK_NEAR((double)state.count, (double)(total < k ? total : k), 0, "count");
     for (int64_t i = 0; i < state.count && i < total; i++) {
         const sluice_entry *e = &state.entries[i];
-        CHECK(e->row == want[i].row && e->id == want[i].id && e->hash == want[i].hash, "rank %lld is row %lld, wanted %lld", (long long)i,
-              (long long)e->row, (long long)want[i].row);
+        CHECK(e->row == want[i].row && e->id == want[i].id && e->hash == want[i].hash,
+              "rank %lld is row %lld, wanted %lld", (long long)i, (long long)e->row, (long long)want[i].row);
         CHECK(e->key == ex_order_key(want[i].score), "key of rank %lld", (long long)i);
     }
     CHECK(guarded_ok(&entries), "wrote past the entries");
@@ -91,7 +104,8 @@ static void prefix_and_again(void)
     static sluice_entry small[264], large[464], whole[264];
     fill(score, N, FEW, 3);
     sluice *s = tier_open(0, 1);
-    sluice_top_state a = { .entries = small, .k = 100, .capacity = 264, .seed = 1 }, b = { .entries = large, .k = 200, .capacity = 464, .seed = 1 };
+    sluice_top_state a = { .entries = small, .k = 100, .capacity = 264, .seed = 1 },
+                     b = { .entries = large, .k = 200, .capacity = 464, .seed = 1 };
     sluice_top_state c = { .entries = whole, .k = 100, .capacity = 264, .seed = 1 };
     CHECK_OK(s, sluice_op_top(s, &(sluice_op_top_args){ score, NULL, N / 2, 0, NULL, &a, 1 }));
     CHECK_OK(s, sluice_op_top(s, &(sluice_op_top_args){ score + N / 2, NULL, N / 2, N / 2, NULL, &a, 1 }));
@@ -99,8 +113,8 @@ static void prefix_and_again(void)
     CHECK_OK(s, sluice_op_top(s, &(sluice_op_top_args){ score, NULL, N, 0, NULL, &b, 1 }));
     CHECK_OK(s, sluice_op_top(s, &(sluice_op_top_args){ score, NULL, N, 0, NULL, &c, 1 }));
     for (int i = 0; i < 100; i++)
-        CHECK(small[i].row == large[i].row && small[i].row == whole[i].row, "rank %d: rows %lld %lld %lld", i, (long long)small[i].row,
-              (long long)large[i].row, (long long)whole[i].row);
+        CHECK(small[i].row == large[i].row && small[i].row == whole[i].row, "rank %d: rows %lld %lld %lld", i,
+              (long long)small[i].row, (long long)large[i].row, (long long)whole[i].row);
     sluice_close(s);
 }
 
@@ -122,9 +136,13 @@ static void refusals(void)
 
 int main(int argc, char **argv)
 {
-    static const struct { int64_t n, k, block; } sizes[] = {
-        { 0, 1, 1 }, { 1, 1, 1 }, { 1, 10, 1 }, { 70, 1, 7 }, { 500, 3, 500 }, { 500, 100, 1 }, { 3000, 10, 999 },
-        { 3000, 3000, 64 }, { 3000, 2999, 1000 }, { 20000, 1000, 4096 }
+    static const struct {
+        int64_t n, k, block;
+    } sizes[] = {
+        { 0, 1, 1 }, { 1, 1, 1 }, { 1, 10, 1 }, { 70, 1, 7 }, { 500, 3, 500 }, { 500, 100, 1 }, { 3000, 10, 999 }, /* then k near n */
+        { 3000, 3000, 64 },
+        { 3000, 2999, 1000 },
+        { 20000, 1000, 4096 }
     };
     test_begin(argc, argv);
     for (int t = 0; t < tier_count(); t++)

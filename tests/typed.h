@@ -7,9 +7,9 @@
 typedef struct typed {
     guarded bytes;
     sluice_view view;
-    double *value;          /* [n, d], scale applied */
-    double *raw;            /* [n, d], scale not applied */
-    float *scale;           /* [n] or NULL */
+    double *value; /* [n, d], scale applied */
+    double *raw;   /* [n, d], scale not applied */
+    float *scale;  /* [n] or NULL */
 } typed;
 
 /* The value of a half float by the definition of its fields. */
@@ -43,14 +43,20 @@ static inline void typed_put(void *p, sluice_type type, rng *r)
 {
     double x = rng_normal(r);
     float f = (float)x;
-    uint16_t h = (uint16_t)(rng_u64(r) & 0x83ff);                        /* sign and fraction */
+    uint16_t h = (uint16_t)(rng_u64(r) & 0x83ff); /* sign and fraction */
     uint32_t tiny = (uint32_t)(rng_u64(r) & 0x80000fff);
     int special = rng_u64(r) % 16 == 0;
     switch (type) {
     case SLUICE_F32: memcpy(p, special ? (void *)&tiny : (void *)&f, 4); break;
     case SLUICE_F64: memcpy(p, &x, 8); break;
-    case SLUICE_F16: h |= special ? 0 : (uint16_t)((10 + rng_u64(r) % 6) << 10); memcpy(p, &h, 2); break;
-    case SLUICE_BF16: h = (h & 0x807f) | (special ? 0 : (uint16_t)((122 + rng_u64(r) % 6) << 7)); memcpy(p, &h, 2); break;
+    case SLUICE_F16:
+        h |= special ? 0 : (uint16_t)((10 + rng_u64(r) % 6) << 10);
+        memcpy(p, &h, 2);
+        break;
+    case SLUICE_BF16:
+        h = (h & 0x807f) | (special ? 0 : (uint16_t)((122 + rng_u64(r) % 6) << 7));
+        memcpy(p, &h, 2);
+        break;
     case SLUICE_I8: *(int8_t *)p = (int8_t)(rng_u64(r) % 255 - 127); break;
     default: *(uint8_t *)p = (uint8_t)rng_u64(r); break;
     }
@@ -104,19 +110,29 @@ static inline void typed_spoil(typed *t, int64_t i, int64_t k, double bad)
 {
     float f = (float)bad;
     double v = bad;
-    uint16_t f16 = isnan(bad) ? 0x7e01 : bad > 0 ? 0x7c00 : 0xfc00, bf16 = isnan(bad) ? 0x7fc1 : bad > 0 ? 0x7f80 : 0xff80;
+    uint16_t f16 = isnan(bad) ? 0x7e01
+                   : bad > 0  ? 0x7c00
+                              : 0xfc00,
+             bf16 = isnan(bad) ? 0x7fc1
+                    : bad > 0  ? 0x7f80
+                               : 0xff80;
     switch (t->view.type) {
     case SLUICE_F32: memcpy(typed_at(t, i, k), &f, 4); break;
     case SLUICE_F64: memcpy(typed_at(t, i, k), &v, 8); break;
     case SLUICE_F16: memcpy(typed_at(t, i, k), &f16, 2); break;
     case SLUICE_BF16: memcpy(typed_at(t, i, k), &bf16, 2); break;
-    default: if (t->scale) t->scale[i] = f; break;
+    default:
+        if (t->scale) t->scale[i] = f;
+        break;
     }
     typed_read(t);
 }
 
 /* Weights [c, d] and bias [c]. */
-typedef struct weights { float *w, *bias, *packed; int64_t c, d; } weights;
+typedef struct weights {
+    float *w, *bias, *packed;
+    int64_t c, d;
+} weights;
 
 /* The layout by its definition. */
 static inline weights weights_new(int64_t c, int64_t d, uint64_t seed)

@@ -3,27 +3,38 @@
  * check_<op>() returns SLUICE_OK or records what does not fit, with both values.  Backends trust what passed. */
 #include "core.h"
 
-#include <math.h>       /* isfinite */
+#include <math.h> /* isfinite */
 #include <string.h>
 
 typedef long long ll;
 
-#define REQUIRE(ok, code, ...) do { if (!(ok)) return sluice_fail(s, SLUICE_##code, __VA_ARGS__); } while (0)
-#define CHECKED(call)          do { sluice_status st_ = (call); if (st_) return st_; } while (0)
+#define REQUIRE(ok, code, ...)                                        \
+    do {                                                              \
+        if (!(ok)) return sluice_fail(s, SLUICE_##code, __VA_ARGS__); \
+    } while (0)
+#define CHECKED(call)               \
+    do {                            \
+        sluice_status st_ = (call); \
+        if (st_) return st_;        \
+    } while (0)
 
-enum { MAX_CLASSES = 1 << 24 };     /* class indices are stored as floats */
+enum { MAX_CLASSES = 1 << 24 }; /* class indices are stored as floats */
 
 /* ---- views ------------------------------------------------------------------------------------------- */
 
 static sluice_status check_view(sluice *s, const char *what, const sluice_view *v)
 {
     size_t bytes, all;
-    REQUIRE(v->rows >= 0 && v->cols >= 0, E_SHAPE, "%s: shape [%lld, %lld] is negative", what, (ll)v->rows, (ll)v->cols);
+    REQUIRE(v->rows >= 0 && v->cols >= 0, E_SHAPE, "%s: shape [%lld, %lld] is negative", what, (ll)v->rows,
+            (ll)v->cols);
     REQUIRE((unsigned)v->type <= SLUICE_U8, E_TYPE, "%s: element type %d is not known", what, (int)v->type);
-    REQUIRE(!mul_overflows((size_t)v->cols, sluice_type_bytes(v->type), &bytes) && !mul_overflows((size_t)v->rows, v->stride, &all),
+    REQUIRE(!mul_overflows((size_t)v->cols, sluice_type_bytes(v->type), &bytes) &&
+                !mul_overflows((size_t)v->rows, v->stride, &all),
             E_SHAPE, "%s: shape [%lld, %lld] does not fit in memory", what, (ll)v->rows, (ll)v->cols);
-    REQUIRE(v->rows <= 1 || v->stride >= bytes, E_SHAPE, "%s: rows of %zu bytes overlap at a stride of %zu", what, bytes, v->stride);
-    REQUIRE(v->data || !v->rows || !v->cols, E_SHAPE, "%s: no data for shape [%lld, %lld]", what, (ll)v->rows, (ll)v->cols);
+    REQUIRE(v->rows <= 1 || v->stride >= bytes, E_SHAPE, "%s: rows of %zu bytes overlap at a stride of %zu", what,
+            bytes, v->stride);
+    REQUIRE(v->data || !v->rows || !v->cols, E_SHAPE, "%s: no data for shape [%lld, %lld]", what, (ll)v->rows,
+            (ll)v->cols);
     return SLUICE_OK;
 }
 
@@ -38,8 +49,8 @@ static sluice_status check_f32(sluice *s, const char *what, const sluice_view *v
 static sluice_status check_shape(sluice *s, const char *what, const sluice_view *v, int64_t rows, int64_t cols)
 {
     CHECKED(check_f32(s, what, v));
-    REQUIRE(v->rows == rows && v->cols == cols, E_SHAPE, "%s: shape is [%lld, %lld], must be [%lld, %lld]", what, (ll)v->rows,
-            (ll)v->cols, (ll)rows, (ll)cols);
+    REQUIRE(v->rows == rows && v->cols == cols, E_SHAPE, "%s: shape is [%lld, %lld], must be [%lld, %lld]", what,
+            (ll)v->rows, (ll)v->cols, (ll)rows, (ll)cols);
     return SLUICE_OK;
 }
 
@@ -106,18 +117,18 @@ static bool small(int64_t side) { return side >= 1 && side <= 1 << 20; }
 
 static sluice_status check_conv_shape(sluice *s, const char *op, const sluice_conv_shape *p)
 {
-    REQUIRE(small(p->h) && small(p->w) && small(p->cin) && small(p->cout) && small(p->out_h) && small(p->out_w), E_SHAPE,
-            "%s: images of %lld x %lld x %lld to %lld x %lld x %lld are not possible", op, (ll)p->h, (ll)p->w, (ll)p->cin,
-            (ll)p->out_h, (ll)p->out_w, (ll)p->cout);
-    REQUIRE(p->kernel == 1 || p->kernel == 3 || p->kernel == 5, E_SHAPE, "%s: the kernel is %lld, must be 1, 3 or 5", op,
-            (ll)p->kernel);
+    REQUIRE(small(p->h) && small(p->w) && small(p->cin) && small(p->cout) && small(p->out_h) && small(p->out_w),
+            E_SHAPE, "%s: images of %lld x %lld x %lld to %lld x %lld x %lld are not possible", op, (ll)p->h, (ll)p->w,
+            (ll)p->cin, (ll)p->out_h, (ll)p->out_w, (ll)p->cout);
+    REQUIRE(p->kernel == 1 || p->kernel == 3 || p->kernel == 5, E_SHAPE, "%s: the kernel is %lld, must be 1, 3 or 5",
+            op, (ll)p->kernel);
     REQUIRE(p->stride >= 1 && p->stride <= 16, E_SHAPE, "%s: the stride is %lld, must be 1 to 16", op, (ll)p->stride);
     REQUIRE(p->pad >= 0 && p->pad < p->kernel, E_SHAPE, "%s: the padding is %lld, must be 0 to %lld", op, (ll)p->pad,
             (ll)p->kernel - 1);
     REQUIRE(p->h + 2 * p->pad >= p->kernel && p->out_h == (p->h + 2 * p->pad - p->kernel) / p->stride + 1 &&
-            p->w + 2 * p->pad >= p->kernel && p->out_w == (p->w + 2 * p->pad - p->kernel) / p->stride + 1, E_SHAPE,
-            "%s: %lld x %lld does not give %lld x %lld by kernel %lld, stride %lld, padding %lld", op, (ll)p->h, (ll)p->w,
-            (ll)p->out_h, (ll)p->out_w, (ll)p->kernel, (ll)p->stride, (ll)p->pad);
+                p->w + 2 * p->pad >= p->kernel && p->out_w == (p->w + 2 * p->pad - p->kernel) / p->stride + 1,
+            E_SHAPE, "%s: %lld x %lld does not give %lld x %lld by kernel %lld, stride %lld, padding %lld", op,
+            (ll)p->h, (ll)p->w, (ll)p->out_h, (ll)p->out_w, (ll)p->kernel, (ll)p->stride, (ll)p->pad);
     return SLUICE_OK;
 }
 static int64_t conv_in(const sluice_conv_shape *p) { return p->h * p->w * p->cin; }
@@ -160,7 +171,8 @@ static int64_t pool_out(sluice_pooling kind, int64_t h, int64_t w, int64_t c, in
     return size >= 1 ? (h / size) * (w / size) * c : 0;
 }
 
-static sluice_status check_pooling(sluice *s, const char *op, sluice_pooling kind, int64_t h, int64_t w, int64_t c, int64_t size)
+static sluice_status check_pooling(sluice *s, const char *op, sluice_pooling kind, int64_t h, int64_t w, int64_t c,
+                                   int64_t size)
 {
     REQUIRE((unsigned)kind <= SLUICE_POOL_GLOBAL, E_SHAPE, "%s: pooling %d is not known", op, (int)kind);
     REQUIRE(pool_in(h, w, c) > 0 && pool_out(kind, h, w, c, size) > 0, E_SHAPE,
@@ -192,10 +204,11 @@ static sluice_status check_convert(sluice *s, const sluice_op_convert_args *a)
 {
     CHECKED(check_view(s, "convert: x", &a->x));
     CHECKED(check_view(s, "convert: out", &a->out));
-    REQUIRE(a->x.rows == a->out.rows && a->x.cols == a->out.cols, E_SHAPE, "convert: x is [%lld, %lld], out [%lld, %lld]",
-            (ll)a->x.rows, (ll)a->x.cols, (ll)a->out.rows, (ll)a->out.cols);
-    REQUIRE(a->out.type != SLUICE_F64 && a->out.type != SLUICE_U8, E_TYPE, "convert: out may be f32, f16, bf16 or i8, is %s",
-            sluice_type_name(a->out.type));
+    REQUIRE(a->x.rows == a->out.rows && a->x.cols == a->out.cols, E_SHAPE,
+            "convert: x is [%lld, %lld], out [%lld, %lld]", (ll)a->x.rows, (ll)a->x.cols, (ll)a->out.rows,
+            (ll)a->out.cols);
+    REQUIRE(a->out.type != SLUICE_F64 && a->out.type != SLUICE_U8, E_TYPE,
+            "convert: out may be f32, f16, bf16 or i8, is %s", sluice_type_name(a->out.type));
     REQUIRE(a->out.type != SLUICE_I8 || a->out_scale || !a->out.rows, E_SHAPE, "convert: i8 rows need out_scale");
     bool in_place = a->x.data == a->out.data && a->x.stride == a->out.stride && a->x.type == a->out.type;
     return in_place ? SLUICE_OK : check_apart(s, "convert", &a->x, &a->out);
@@ -240,10 +253,10 @@ static sluice_status check_top(sluice *s, const sluice_op_top_args *a)
     REQUIRE(t && t->k >= 1 && t->k <= INT64_MAX / 128, E_SHAPE, "top: k is %lld, must be at least 1", t ? (ll)t->k : 0);
     REQUIRE(t->entries && t->capacity >= 2 * t->k + 64, E_SHAPE, "top: room for %lld entries, k = %lld needs %lld",
             (ll)t->capacity, (ll)t->k, (ll)(2 * t->k + 64));
-    REQUIRE(t->count >= 0 && t->count <= t->capacity, E_SHAPE, "top: count %lld is outside of capacity %lld", (ll)t->count,
-            (ll)t->capacity);
-    REQUIRE(a->n >= 0 && a->first_row >= 0 && a->first_row <= INT64_MAX - a->n, E_SHAPE, "top: rows %lld + %lld are not possible",
-            (ll)a->first_row, (ll)a->n);
+    REQUIRE(t->count >= 0 && t->count <= t->capacity, E_SHAPE, "top: count %lld is outside of capacity %lld",
+            (ll)t->count, (ll)t->capacity);
+    REQUIRE(a->n >= 0 && a->first_row >= 0 && a->first_row <= INT64_MAX - a->n, E_SHAPE,
+            "top: rows %lld + %lld are not possible", (ll)a->first_row, (ll)a->n);
     REQUIRE(a->score || !a->n, E_SHAPE, "top: the scores are missing");
     return SLUICE_OK;
 }
@@ -257,8 +270,8 @@ static sluice_status check_loss(sluice *s, const sluice_op_loss_args *a)
     if (a->grad.data) CHECKED(check_shape(s, "loss: grad", &a->grad, a->logits.rows, a->logits.cols));
     REQUIRE((a->target || !a->logits.rows) && a->out_sum, E_SHAPE, "loss: target or out_sum is missing");
     for (int64_t i = 0; i < a->logits.rows; i++)
-        REQUIRE(a->target[i] >= 0 && a->target[i] < a->logits.cols, E_DATA, "loss: target %d of row %lld is not one of %lld classes",
-                (int)a->target[i], (ll)i, (ll)a->logits.cols);
+        REQUIRE(a->target[i] >= 0 && a->target[i] < a->logits.cols, E_DATA,
+                "loss: target %d of row %lld is not one of %lld classes", (int)a->target[i], (ll)i, (ll)a->logits.cols);
     return SLUICE_OK;
 }
 
@@ -271,14 +284,15 @@ static sluice_status check_gate(sluice *s, const sluice_op_gate_args *a)
 static sluice_status check_dropout(sluice *s, const sluice_op_dropout_args *a)
 {
     CHECKED(check_f32(s, "dropout: x", &a->x));
-    REQUIRE(a->rate >= 0 && a->rate < 1, E_SHAPE, "dropout: the rate is %g, must be at least 0 and below 1", (double)a->rate);
+    REQUIRE(a->rate >= 0 && a->rate < 1, E_SHAPE, "dropout: the rate is %g, must be at least 0 and below 1",
+            (double)a->rate);
     return SLUICE_OK;
 }
 
 static sluice_status check_adam(sluice *s, const sluice_op_adam_args *a)
 {
-    REQUIRE(a->count >= 0 && a->step >= 1, E_SHAPE, "adam: count %lld, step %lld; must be at least 0 and 1", (ll)a->count,
-            (ll)a->step);
+    REQUIRE(a->count >= 0 && a->step >= 1, E_SHAPE, "adam: count %lld, step %lld; must be at least 0 and 1",
+            (ll)a->count, (ll)a->step);
     REQUIRE((a->w && a->grad && a->m && a->v) || !a->count, E_SHAPE, "adam: an array is missing");
     return SLUICE_OK;
 }
@@ -294,19 +308,20 @@ static sluice_status check_sgd(sluice *s, const sluice_op_sgd_args *a)
 
 static sluice_status unsupported(sluice *s, const char *op)
 {
-    return sluice_fail(s, SLUICE_E_UNSUPPORTED, "%s has no op '%s'", s->backend ? s->backend->name : "a context without a backend", op);
+    return sluice_fail(s, SLUICE_E_UNSUPPORTED, "%s has no op '%s'",
+                       s->backend ? s->backend->name : "a context without a backend", op);
 }
 
-#define OP(name, line)                                                                        \
-    sluice_status sluice_op_##name(sluice *s, const sluice_op_##name##_args *a)               \
-    {                                                                                         \
-        if (!s->backend || !s->backend->op.name) return unsupported(s, #name);                \
-        sluice_status st = check_##name(s, a);                                                \
-        if (st) return st;                                                                    \
-        fp_state fp = fp_enter();                                                             \
-        st = s->backend->op.name(&s->exec, a);                                                \
-        fp_leave(fp);                                                                         \
-        return st;                                                                            \
+#define OP(name, line)                                                          \
+    sluice_status sluice_op_##name(sluice *s, const sluice_op_##name##_args *a) \
+    {                                                                           \
+        if (!s->backend || !s->backend->op.name) return unsupported(s, #name);  \
+        sluice_status st = check_##name(s, a);                                  \
+        if (st) return st;                                                      \
+        fp_state fp = fp_enter();                                               \
+        st = s->backend->op.name(&s->exec, a);                                  \
+        fp_leave(fp);                                                           \
+        return st;                                                              \
     }
 #include "sluice_ops.def"
 #undef OP

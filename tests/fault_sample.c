@@ -1,0 +1,142 @@
+/* fault_sample.c - selecting, writing, scoring and simulating while the n-th allocation fails: E_MEMORY with a message,
+ * no picks, no file, nothing leaked (the address sanitizer watches). */
+#include "sampling.h"
+
+#include <unistd.h>
+
+/* fault.cmake sends the library's allocations here. */
+void *__real_aligned_alloc(size_t align, size_t bytes);
+void *__real_realloc(void *p, size_t bytes);
+void *__wrap_aligned_alloc(size_t align, size_t bytes);
+void *__wrap_realloc(void *p, size_t bytes);
+
+static int64_t allocations, fail_at = -1;
+
+static bool fails(void) { return allocations++ == fail_at; }
+void *__wrap_aligned_alloc(size_t align, size_t bytes) { return fails() ? NULL : __real_aligned_alloc(align, bytes); }
+void *__wrap_realloc(void *p, size_t bytes) { return fails() ? NULL : __real_realloc(p, bytes); }
+
+enum { N = 200, D = 3, C = 3 };
+static float x[N * D];
+static int32_t target[N], group[N];
+static sluice_pool *pool;
+static sluice_labels *labels;
+static sluice_head *head;
+static sluice_picks *picks;         /* good ones */
+
+typedef sluice_status attempt(sluice *s);
+
+static sluice_status select_by(sluice *s, sluice_select_args a)
+{
+    sluice_picks *p = NULL;
+    a.size = sizeof a, a.k = 20;
+    sluice_status st = sluice_select(s, pool, &a, &p);
+    CHECK(!st == !!p, "status %d and picks %p", st, (void *)p);
+    sluice_picks_free(p);
+    return st;
+}
+
+static sluice_status scan(sluice *s)
+{
+    return select_by(s, (sluice_select_args){ .head = head, .strategies = "margin,power-entropy,random" });
+}
+static sluice_status draw(sluice *s) { return select_by(s, (sluice_select_args){ .strategies = "random" }); }
+static sluice_status probs(sluice *s)
+{
+    return select_by(s, (sluice_select_args){ .probs = pool, .strategies = "margin", .max_bad = 1 });
+}
+static sluice_status mix(sluice *s)
+{
+    return select_by(s, (sluice_select_args){ .head = head, .mix = "margin:1,random:1", .group = group, .per_group = 2 });
+}
+static sluice_status balance(sluice *s)
+{
+    return select_by(s, (sluice_select_args){ .head = head, .strategies = "margin", .group = group, .per_group = 2,
+                                              .balance = 1 });
+}
+
+static sluice_status write_to(sluice *s, const char *name, const char *manifest)
+{
+    char path[512], beside[512];
+    snprintf(path, sizeof path, "%s", test_path(name)), snprintf(beside, sizeof beside, "%s", test_path(manifest));
+    unlink(path), unlink(beside);
+    sluice_status st = sluice_picks_write(s, picks, path, 0);
+    CHECK(!st == !access(path, F_OK) && !st == !access(beside, F_OK), "status %d, the files are%s there", st,
+          access(path, F_OK) ? " not" : "");
+    return st;
+}
+static sluice_status write_csv(sluice *s) { return write_to(s, "p.csv", "p.manifest.json"); }
+static sluice_status write_npy_ids(sluice *s) { return write_to(s, "q.npy", "q.manifest.json"); }
+
+static sluice_status score(sluice *s)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s", test_path("scores.npy"));
+    unlink(path), unlink(test_path("scores.manifest.json"));
+    sluice_score_args a = { .size = sizeof a, .head = head, .scores = "entropy,logits,prediction", .out = path };
+    sluice_status st = sluice_score(s, pool, &a);
+    CHECK(!st == !access(path, F_OK), "status %d, and the file is%s there", st, access(path, F_OK) ? " not" : "");
+    return st;
+}
+
+static sluice_status simulate(sluice *s)
+{
+    char *table = NULL;
+    sluice_simulate_args a = { .size = sizeof a, .labels = labels, .test = pool, .test_labels = labels, .start = 20,
+                               .strategies = "random,margin", .batch = 10, .rounds = 1, .seeds = 1, .force = 1,
+                               .train.l2 = 0.1, .out = test_path("sim"), .out_table = &table };
+    sluice_status st = sluice_simulate(s, pool, &a);
+    CHECK(!st == !!table, "status %d and table %p", st, (void *)table);
+    sluice_free(table);
+    return st;
+}
+
+/* Every allocation in turn; of many ever fewer. */
+static void each_fails(sluice *s, const char *name, attempt *f)
+{
+    if (!case_is("%s", name)) return;
+    int64_t tried = 0;
+    for (int64_t n = 0;; n += 1 + n / 24, tried++) {
+        mem_free(s->scratch);
+        s->scratch = NULL, s->scratch_bytes = 0;
+        allocations = 0, fail_at = n;
+        sluice_status st = f(s);
+        bool failed = allocations > fail_at;
+        fail_at = -1;
+        if (!failed) {
+            CHECK(st == SLUICE_OK, "without a failure: %s", sluice_error(s));
+            break;
+        }
+        CHECK(st == SLUICE_E_MEMORY, "allocation %lld: status %d, '%s'", (long long)n, st, sluice_error(s));
+        CHECK(strstr(sluice_error(s), "memory") != NULL, "allocation %lld: '%s'", (long long)n, sluice_error(s));
+    }
+    CHECK(tried > 1, "only %lld allocations", (long long)tried);
+}
+
+int main(int argc, char **argv)
+{
+    test_begin(argc, argv);
+    sluice *s = tier_open(0, 2);
+    fill_normal(x, N * D, 1);
+    for (int i = 0; i < N; i++) target[i] = i % C, group[i] = i % 50 - 1, x[i * D + i % C] += 2;
+    uint64_t ids[N];
+    for (int i = 0; i < N; i++) ids[i] = ref_mix((uint64_t)i);
+    pool = memory_pool(s, x, SLUICE_F32, N, D, ids);
+    CHECK_OK(s, sluice_labels_from_array(s, pool, target, C, &labels));
+    head = test_head(s, D, C, 1, 3);
+    head->train_ids = mem_new(s, 1, sizeof *head->train_ids);
+    head->train_ids[0] = ids[7], head->train_count = 1, head->pool_fingerprint = pool->fingerprint;
+    picks = pick(s, pool, (sluice_select_args){ .head = head, .strategies = "margin", .k = 20 });
+    each_fails(s, "select by a scan", scan);
+    each_fails(s, "select by hashes", draw);
+    each_fails(s, "select from probabilities", probs);
+    each_fails(s, "mix with groups", mix);
+    each_fails(s, "balance with groups", balance);
+    each_fails(s, "write csv", write_csv);
+    each_fails(s, "write npy", write_npy_ids);
+    each_fails(s, "score", score);
+    each_fails(s, "simulate", simulate);
+    sluice_picks_free(picks), sluice_head_free(head), sluice_labels_free(labels), sluice_pool_free(pool);
+    sluice_close(s);
+    return test_end();
+}

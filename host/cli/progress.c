@@ -14,6 +14,7 @@ enum { EVERY_S = 10 };
 static struct {
     bool terminal, json, colour;
     bool bar;              /* one is on the screen */
+    bool ended;            /* the task that was shown last is done */
     double told;           /* second of the task at which its last line was printed */
     struct timespec began; /* of the program's work */
 } show;
@@ -84,7 +85,9 @@ static void put_rate(char *buf, size_t size, double per_s, const char *unit)
     static const char *const prefix[] = { "", "k", "M", "G", "T" };
     int i = 0;
     while (per_s >= 1000 && i < 4) per_s /= 1000, i++;
-    snprintf(buf, size, per_s >= 100 || i == 0 ? "%.0f %s%s/s" : "%.1f %s%s/s", per_s, prefix[i], unit);
+    int decimals = per_s >= 100 ? 0 : per_s >= 10 ? 1
+                                                  : 2;
+    snprintf(buf, size, "%.*f %s%s/s", decimals, per_s, prefix[i], unit);
 }
 
 /* "scan  42%  1.2 Mrows/s  2.4 GB/s  0:12 left" */
@@ -154,10 +157,12 @@ void progress_show(void *user, const sluice_progress *p)
         else put_bar(p);
         return;
     }
-    if (p->seconds < show.told) show.told = 0;                              /* another task began */
+    if (end && show.ended) return;                           /* the last step and the end both say so */
+    if (show.ended || p->seconds < show.told) show.told = 0; /* another task began */
+    show.ended = end;
     bool due = p->seconds >= show.told + EVERY_S || (end && show.told > 0); /* a short job shows no line */
     if (!due) return;
-    show.told = end ? 0 : p->seconds;
+    show.told = p->seconds;
     if (show.json) {
         put_json_progress(p);
         return;

@@ -50,6 +50,7 @@ static sluice_status run(cli *c)
                             .patience = (int)o.patience,
                             .loss_log = o.loss_log };
     TRY(check_output(c, o.out, false));
+    if (o.loss_log) TRY(check_output(c, o.loss_log, false));
     TRY(open_pool(c, &o.pool, &o.in, &pool));
     TRY(open_labels(c, pool, o.labels, &o.in, &labels));
     a.labels = labels;

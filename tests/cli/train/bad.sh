@@ -37,3 +37,4 @@ fails 65 train nan.npy --labels bad.csv --out head.safetensors
 fails 73 train pool.npy --labels labels.csv --out no/such/folder/head.safetensors
 mkdir folder
 fails 73 train pool.npy --labels labels.csv --out folder
+fails 73 train pool.npy --labels labels.csv --out head.safetensors --layers mlp:4,relu,linear --loss-log no/loss.csv

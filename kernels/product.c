@@ -70,14 +70,29 @@ static void product_block(const work *p, int64_t i, int64_t n, int64_t from, int
     }
 }
 
+/* Asks for the span's part of the next block: a row's part is too short for the memory's own prefetch to
+ * get going. */
+static void prefetch_block(const sluice_view *x, int64_t i, int64_t from, int64_t to)
+{
+    int64_t end = cpu_min(x->rows, i + ROWS);
+    for (; i < end; i++) {
+        const float *row = (const float *)((const char *)x->data + (size_t)i * x->stride);
+        for (int64_t k = from; k < to; k += 16) v16_prefetch(row + k);
+    }
+}
+
 static void product_spans(void *arg, int64_t first, int64_t last, int thread)
 {
     const work *p = arg;
     int64_t n = p->a->x.rows, d = p->a->x.cols;
     float *tail = p->tails + (size_t)thread * ROWS * 16;
-    for (int64_t s = first; s < last; s++)
-        for (int64_t i = 0; i < n; i += ROWS)
-            product_block(p, i, cpu_min(ROWS, n - i), s * SPAN, cpu_min(d, (s + 1) * SPAN), tail);
+    for (int64_t s = first; s < last; s++) {
+        int64_t from = s * SPAN, to = cpu_min(d, from + SPAN);
+        for (int64_t i = 0; i < n; i += ROWS) {
+            prefetch_block(&p->a->x, i + ROWS, from, to);
+            product_block(p, i, cpu_min(ROWS, n - i), from, to, tail);
+        }
+    }
 }
 
 /* The sums of g's columns, chains from 0 or from bias. */

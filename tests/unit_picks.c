@@ -155,7 +155,7 @@ static void again(void)
     sluice_picks_free(p);
 
     sluice_select_args other = { .logits = pool, .strategies = "ratio", .k = 3, .out = path };
-    expect_fail(s, pool, other, SLUICE_E_WRITE, "again.|other inputs|--force");
+    expect_fail(s, pool, other, SLUICE_E_WRITE, "again.csv|other inputs|--force");
     other.force = 1;
     p = pick(s, pool, other);
     CHECK(sluice_picks_write(s, p, path, 0) == SLUICE_E_WRITE, "other picks written over it");

@@ -163,9 +163,10 @@ sluice_status manifest_check(sluice *s, const char *path, const char inputs_hash
 {
     *out_done = false;
     if (force) return SLUICE_OK;
-    const char *found = access(path, F_OK) == 0 ? path : NULL;
-    for (int i = 0; i < count; i++)
-        if (!found && access(outputs[i].path, F_OK) == 0) found = outputs[i].path;
+    const char *found = NULL;
+    for (int i = 0; i < count && !found; i++)
+        if (access(outputs[i].path, F_OK) == 0) found = outputs[i].path;
+    if (!found && access(path, F_OK) == 0) found = path;
     if (!found) return SLUICE_OK;
 
     json_t *m = json_load_file(path, 0, NULL);

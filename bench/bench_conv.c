@@ -13,39 +13,39 @@ static void forward(void *arg)
 {
     conv_job *j = arg;
     const sluice_conv_shape *q = &j->q;
-    BENCH_OK(j->s, sluice_op_conv(
-                       j->s, &(sluice_op_conv_args){
-                                 .shape = *q,
-                                 .x = sluice_rows(j->x, SLUICE_F32, j->n, q->h * q->w * q->cin),
-                                 .packed = j->packed,
-                                 .bias = j->bias,
-                                 .relu = 1,
-                                 .out = sluice_rows(j->y, SLUICE_F32, j->n, q->out_h * q->out_w * q->cout) }));
+    BENCH_OK(j->s,
+             sluice_op_conv(j->s, &(sluice_op_conv_args){
+                                      .shape = *q,
+                                      .x = sluice_rows(j->x, SLUICE_F32, j->n, q->h * q->w * q->cin),
+                                      .packed = j->packed,
+                                      .bias = j->bias,
+                                      .relu = 1,
+                                      .out = sluice_rows(j->y, SLUICE_F32, j->n, q->out_h * q->out_w * q->cout) }));
 }
 
 static void input_gradient(void *arg)
 {
     conv_job *j = arg;
     const sluice_conv_shape *q = &j->q;
-    BENCH_OK(j->s, sluice_op_conv_input(
-                       j->s, &(sluice_op_conv_input_args){
-                                 .shape = *q,
-                                 .g = sluice_rows(j->y, SLUICE_F32, j->n, q->out_h * q->out_w * q->cout),
-                                 .w = j->w,
-                                 .out = sluice_rows(j->x, SLUICE_F32, j->n, q->h * q->w * q->cin) }));
+    BENCH_OK(j->s,
+             sluice_op_conv_input(j->s, &(sluice_op_conv_input_args){
+                                            .shape = *q,
+                                            .g = sluice_rows(j->y, SLUICE_F32, j->n, q->out_h * q->out_w * q->cout),
+                                            .w = j->w,
+                                            .out = sluice_rows(j->x, SLUICE_F32, j->n, q->h * q->w * q->cin) }));
 }
 
 static void weight_gradient(void *arg)
 {
     conv_job *j = arg;
     const sluice_conv_shape *q = &j->q;
-    BENCH_OK(j->s, sluice_op_conv_weight(
-                       j->s, &(sluice_op_conv_weight_args){
-                                 .shape = *q,
-                                 .g = sluice_rows(j->y, SLUICE_F32, j->n, q->out_h * q->out_w * q->cout),
-                                 .x = sluice_rows(j->x, SLUICE_F32, j->n, q->h * q->w * q->cin),
-                                 .out = j->dw,
-                                 .bias = j->bias }));
+    BENCH_OK(j->s,
+             sluice_op_conv_weight(j->s, &(sluice_op_conv_weight_args){
+                                             .shape = *q,
+                                             .g = sluice_rows(j->y, SLUICE_F32, j->n, q->out_h * q->out_w * q->cout),
+                                             .x = sluice_rows(j->x, SLUICE_F32, j->n, q->h * q->w * q->cin),
+                                             .out = j->dw,
+                                             .bias = j->bias }));
 }
 
 /* One output pixel of the forward pass, by its definition. */
@@ -74,8 +74,8 @@ static void conv_cases(sluice *s, const bench_options *o, sluice_conv_shape q, c
     j.w = bench_memory((size_t)(q.cout * depth) * 4), j.dw = bench_memory((size_t)(q.cout * depth) * 4);
     j.packed = bench_memory(sluice_packed_floats(q.cout, depth) * 4), j.bias = bench_memory((size_t)q.cout * 4);
     bench_fill(j.x, n * in, 1), bench_fill(j.w, q.cout * depth, 2), bench_fill(j.bias, q.cout, 3);
-    BENCH_OK(s, sluice_op_pack(s, &(sluice_op_pack_args){ .w = sluice_rows(j.w, SLUICE_F32, q.cout, depth),
-                                                          .out = j.packed }));
+    BENCH_OK(s, sluice_op_pack(
+                    s, &(sluice_op_pack_args){ .w = sluice_rows(j.w, SLUICE_F32, q.cout, depth), .out = j.packed }));
     for (int i = 0; i < 3; i++) {
         char name[64];
         snprintf(name, sizeof name, "%s %s", cases[i].name, label);

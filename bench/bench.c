@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <omp.h>
+#include <sys/mman.h> /* madvise */
 
 #if defined __x86_64__
 #include <immintrin.h>
@@ -51,6 +52,7 @@ void *bench_memory(size_t bytes)
     const size_t unit = (size_t)2 << 20;
     void *p = aligned_alloc(unit, (bytes + unit) / unit * unit);
     if (!p) fprintf(stderr, "no memory for %zu bytes\n", bytes), exit(1);
+    madvise(p, (bytes + unit) / unit * unit, MADV_HUGEPAGE); /* as the library's own buffers */
     return p;
 }
 

@@ -50,14 +50,14 @@ static sluice_status standardise(training *r)
     sluice_status st = SLUICE_OK;
     sluice *s = r->s;
     const train_set *t = r->t;
-    int64_t channels = r->h->in_shape[1] > 0 ? r->h->in_shape[2] : t->width;
+    int64_t channels = r->h->in_shape[1] > 0 ? r->h->in_shape[2] : t->width, pixels = t->width / channels;
     double *sum = NULL, square = 0;
     TRY_NEW(sum, NEW(s, channels, double));
     TRY_NEW(r->h->mean, RAW(s, t->width, float));
     for (int64_t i = 0; i < t->m; i++)
         for (int64_t k = 0; k < t->width; k++) sum[k % channels] += (double)t->x[i * t->width + k];
     for (int64_t k = 0; k < t->width; k++)
-        r->h->mean[k] = (float)(sum[k % channels] / ((double)t->m * (double)(t->width / channels)));
+        r->h->mean[k] = (float)(sum[k % channels] / ((double)t->m * (double)pixels));
     for (int64_t i = 0; i < t->m; i++) {
         double row = 0;
         for (int64_t k = 0; k < t->width; k++) {

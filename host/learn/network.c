@@ -93,7 +93,8 @@ void network_init(network *n, uint64_t seed)
         const net_layer *p = &n->layers[i];
         if (!p->biases) continue;
         bool relu = i + 1 < n->h->layer_count && p->l[1].kind == LAYER_RELU;
-        float limit = (float)sqrt((relu ? 6.0 : 3.0) / (double)(p->weights / p->biases));
+        int64_t fan_in = p->weights / p->biases;
+        float limit = (float)sqrt((relu ? 6.0 : 3.0) / (double)fan_in);
         uint32_t word[4] = { 0 };
         for (int64_t j = 0; j < p->weights; j++) {
             if (j % 4 == 0) ex_random4(seed, EX_INIT, (uint64_t)(j / 4), (uint32_t)i, word);

@@ -5,7 +5,7 @@
  * defeat the hardware's own prefetcher. */
 #include "few.h"
 
-/* Cache lines of the next rows to ask for at each step of 16 features. */
+/* Cache lines of the next rows to ask for at each step of 64 bytes a row. */
 typedef struct ahead {
     const char *p;
     int64_t lines;
@@ -21,7 +21,7 @@ V16_FN void prefetch(ahead *a)
  * is asked for at once: walking the page table takes longer than reading. */
 static ahead ahead_of(const sluice_view *x, int64_t i)
 {
-    size_t bytes = (size_t)x->cols * row_value_bytes(x->type), steps = (size_t)x->cols / 16;
+    size_t bytes = (size_t)x->cols * row_value_bytes(x->type), steps = bytes / 64;
     ahead a = { view_row(x, i) + 16 * x->stride, 0 };
     if (steps && x->stride <= 2 * bytes) a.lines = (int64_t)((x->stride / 4 + steps - 1) / steps);
     for (size_t q = 0; a.lines && q < 16 * x->stride; q += 4096) v16_prefetch(a.p + 16 * x->stride + q);
@@ -98,7 +98,7 @@ static void sum_any(const sluice_view *x, const float *w, int64_t c, int64_t i, 
     for (; k < x->cols; k += 16) {
         int64_t n = cpu_min(16, x->cols - k);
         gather(x, i, rows, k, n, buf);
-        prefetch(&next);
+        if ((size_t)k * row_value_bytes(x->type) % 64 == 0) prefetch(&next);
         for (int64_t j = 0; j < c; j += GROUP) add_group(buf, w + 16 * k + j, n, c - j, a + j);
     }
     for (int j = 0; j < 16; j++) sums[j] = a[j];
@@ -110,7 +110,76 @@ static void sum_any(const sluice_view *x, const float *w, int64_t c, int64_t i, 
 
 typedef void sum_rows(const char *p, size_t stride, int64_t steps, const float *w, ahead *next, v16 sums[16]);
 
-/* Nothing but the weights is read from memory between a step's 16 loads and the end of the rows. */
+/* A step is 64 bytes of each row.  Narrow types are transposed as words of 2 or 4 features, a half or a quarter of the
+ * shuffles, and widened afterwards. */
+V16_FN int64_t step_features(sluice_type type) { return 64 / (int64_t)row_value_bytes(type); }
+
+/* The features of a word in ascending order. */
+V16_FN void widen(sluice_type type, __m512i word, v16 *out)
+{
+    const __m512i halves = _mm512_set_epi16(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1, 30, 28, 26, 24, 22,
+                                            20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    __m512i split;
+    switch (type) {
+    case SLUICE_F16:
+        split = _mm512_permutexvar_epi16(halves, word);
+        out[0] = _mm512_cvtph_ps(_mm512_castsi512_si256(split));
+        out[1] = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(split, 1));
+        break;
+    case SLUICE_BF16:
+        out[0] = _mm512_castsi512_ps(_mm512_slli_epi32(word, 16));
+        out[1] = _mm512_castsi512_ps(_mm512_and_si512(word, _mm512_set1_epi32((int32_t)0xffff0000u)));
+        break;
+    case SLUICE_I8:
+        out[0] = _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(word, 24), 24));
+        out[1] = _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(word, 16), 24));
+        out[2] = _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(word, 8), 24));
+        out[3] = _mm512_cvtepi32_ps(_mm512_srai_epi32(word, 24));
+        break;
+    case SLUICE_U8:
+        out[0] = _mm512_cvtepi32_ps(_mm512_and_si512(word, _mm512_set1_epi32(255)));
+        out[1] = _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srli_epi32(word, 8), _mm512_set1_epi32(255)));
+        out[2] = _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srli_epi32(word, 16), _mm512_set1_epi32(255)));
+        out[3] = _mm512_cvtepi32_ps(_mm512_srli_epi32(word, 24));
+        break;
+    default: out[0] = _mm512_castsi512_ps(word); break;
+    }
+}
+
+V16_FN void add_words(const v16 v[16], const float *w, sluice_type type, int c, v16 *a)
+{
+    enum { MOST = 4 };
+    int each = (int)(4 / row_value_bytes(type));
+    _Alignas(64) float buf[256];
+    TILE_UNROLL
+    for (int q = 0; q < 16; q++) v16_store(buf + 16 * q, v[q]);
+    for (int q = 0; q < 16; q++) {
+        v16 x[MOST];
+        widen(type, _mm512_castps_si512(v16_load(buf + 16 * q)), x);
+        TILE_UNROLL
+        for (int b = 0; b < each; b++) {
+            TILE_UNROLL
+            for (int j = 0; j < c; j++) a[j] = v16_fma(x[b], v16_set1(w[16 * b + j]), a[j]);
+        }
+        w += 16 * each;
+    }
+}
+
+V16_FN v16 load_words(const char *p) { return v16_load((const float *)(const void *)p); }
+
+/* 64 bytes of 16 rows, transposed.  Four rows at a time, so that neither addresses nor rows outnumber the registers. */
+V16_FN void load_rows(const char *p, size_t stride, v16 v[16])
+{
+    TILE_UNROLL
+    for (int i = 0; i < 16; i += 4) {
+        v[i] = load_words(p), v[i + 1] = load_words(p + stride);
+        v[i + 2] = load_words(p + 2 * stride), v[i + 3] = load_words(p + 3 * stride);
+        v16_transpose_blocks(v + i);
+        p += 4 * stride;
+    }
+    v16_transpose_lanes(v);
+}
+
 V16_FN void sum_as(const char *p, size_t stride, int64_t steps, const float *w, ahead *next, sluice_type type, int c,
                    v16 sums[16])
 {
@@ -118,17 +187,19 @@ V16_FN void sum_as(const char *p, size_t stride, int64_t steps, const float *w, 
     TILE_UNROLL
     for (int j = 0; j < c; j++) a[j] = sums[j];
     for (int64_t step = 0; step < steps; step++) {
-        TILE_UNROLL
-        for (int r = 0; r < 16; r++) v[r] = row_load(p + (size_t)r * stride, type, 0);
-        p += 16 * row_value_bytes(type);
-        v16_transpose(v);
+        load_rows(p, stride, v);
         prefetch(next);
-        TILE_UNROLL
-        for (int k = 0; k < 16; k++) {
+        if (type == SLUICE_F32) { /* stay in registers from a step's 16 loads to its last product */
             TILE_UNROLL
-            for (int j = 0; j < c; j++) a[j] = v16_fma(v[k], v16_set1(w[16 * k + j]), a[j]);
+            for (int k = 0; k < 16; k++) {
+                TILE_UNROLL
+                for (int j = 0; j < c; j++) a[j] = v16_fma(v[k], v16_set1(w[16 * k + j]), a[j]);
+            }
+        } else {
+            add_words(v, w, type, c, a);
         }
-        w += 256;
+        p += 64;
+        w += 16 * step_features(type);
     }
     TILE_UNROLL
     for (int j = 0; j < c; j++) sums[j] = a[j];
@@ -158,10 +229,10 @@ static sum_rows *const sums_of[SLUICE_U8 + 1][8] = { NAMES(F32), NAMES(F16), NAM
 
 static void sum(const sluice_view *x, const float *w, int64_t c, int64_t i, int64_t rows, v16 sums[16])
 {
-    int64_t whole = rows == 16 ? x->cols / 16 : 0;
+    int64_t features = step_features(x->type), whole = rows == 16 ? x->cols / features : 0;
     ahead next = ahead_of(x, i);
     if (whole) sums_of[x->type][(c - 1) / 2](view_row(x, i), x->stride, whole, w, &next, sums);
-    if (16 * whole < x->cols) sum_any(x, w, c, i, rows, 16 * whole, sums);
+    if (features * whole < x->cols) sum_any(x, w, c, i, rows, features * whole, sums);
 }
 
 #else

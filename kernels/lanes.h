@@ -345,27 +345,28 @@ V16_FN v16 v16_hi64(v16 a, v16 b)
 {
     return _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
 }
+/* The 4 x 4 blocks of 4 rows, inside the 128-bit lanes ... */
+V16_FN void v16_transpose_blocks(v16 r[4])
+{
+    v16 a = _mm512_unpacklo_ps(r[0], r[1]), b = _mm512_unpackhi_ps(r[0], r[1]);
+    v16 c = _mm512_unpacklo_ps(r[2], r[3]), d = _mm512_unpackhi_ps(r[2], r[3]);
+    r[0] = v16_lo64(a, c), r[1] = v16_hi64(a, c), r[2] = v16_lo64(b, d), r[3] = v16_hi64(b, d);
+}
+/* ... then the lanes of all 16. */
+V16_FN void v16_transpose_lanes(v16 r[16])
+{
+    TILE_UNROLL
+    for (int i = 0; i < 4; i++) {
+        v16 a = _mm512_shuffle_f32x4(r[i], r[4 + i], 0x88), b = _mm512_shuffle_f32x4(r[i], r[4 + i], 0xdd);
+        v16 c = _mm512_shuffle_f32x4(r[8 + i], r[12 + i], 0x88), d = _mm512_shuffle_f32x4(r[8 + i], r[12 + i], 0xdd);
+        r[i] = _mm512_shuffle_f32x4(a, c, 0x88), r[8 + i] = _mm512_shuffle_f32x4(a, c, 0xdd);
+        r[4 + i] = _mm512_shuffle_f32x4(b, d, 0x88), r[12 + i] = _mm512_shuffle_f32x4(b, d, 0xdd);
+    }
+}
 V16_FN void v16_transpose(v16 r[16])
 {
-    v16 t[16];
-    for (int i = 0; i < 16; i += 2) {                      /* 4 x 4 blocks inside the 128-bit lanes ... */
-        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4) {
-        r[i] = v16_lo64(t[i], t[i + 2]), r[i + 1] = v16_hi64(t[i], t[i + 2]);
-        r[i + 2] = v16_lo64(t[i + 1], t[i + 3]), r[i + 3] = v16_hi64(t[i + 1], t[i + 3]);
-    }
-    for (int i = 0; i < 4; i++) {                          /* ... then the lanes themselves */
-        t[i] = _mm512_shuffle_f32x4(r[i], r[4 + i], 0x88), t[4 + i] = _mm512_shuffle_f32x4(r[i], r[4 + i], 0xdd);
-        t[8 + i] = _mm512_shuffle_f32x4(r[8 + i], r[12 + i], 0x88);
-        t[12 + i] = _mm512_shuffle_f32x4(r[8 + i], r[12 + i], 0xdd);
-    }
-    for (int i = 0; i < 4; i++) {
-        r[i] = _mm512_shuffle_f32x4(t[i], t[8 + i], 0x88), r[8 + i] = _mm512_shuffle_f32x4(t[i], t[8 + i], 0xdd);
-        r[4 + i] = _mm512_shuffle_f32x4(t[4 + i], t[12 + i], 0x88);
-        r[12 + i] = _mm512_shuffle_f32x4(t[4 + i], t[12 + i], 0xdd);
-    }
+    for (int i = 0; i < 16; i += 4) v16_transpose_blocks(r + i);
+    v16_transpose_lanes(r);
 }
 
 #elif defined TIER_AVX2

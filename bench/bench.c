@@ -100,8 +100,7 @@ double bench_read_rate(const sluice *s, const void *p, size_t bytes)
     uint64_t all = 0;
     int wide = strcmp(s->backend->name, "cpu/scalar") != 0;
     double began = clock_seconds();
-#pragma omp parallel for num_threads(s->threads) schedule(dynamic) reduction(^ \
-                                                                             : all)
+#pragma omp parallel for num_threads(s->threads) schedule(dynamic) reduction(^ : all)
     for (size_t i = 0; i < bytes / CHUNK; i++) {
         const char *q = (const char *)p + i * CHUNK;
 #if defined __x86_64__
@@ -116,8 +115,7 @@ double bench_read_rate(const sluice *s, const void *p, size_t bytes)
 }
 
 /* 14 chains, more than latency times units of any CPU; returns operations done. */
-enum { CHAINS = 14,
-       ROUNDS = 1 << 21 };
+enum { CHAINS = 14, ROUNDS = 1 << 21 };
 
 #if defined __x86_64__
 __attribute__((target("avx512f"))) static double fma_avx512(void)
@@ -175,8 +173,7 @@ static double fma_once(const char *backend)
 double bench_fma_rate(const sluice *s)
 {
     double flops = 0, began = clock_seconds();
-#pragma omp parallel num_threads(s->threads) reduction(+ \
-                                                       : flops)
+#pragma omp parallel num_threads(s->threads) reduction(+ : flops)
     flops += fma_once(s->backend->name);
     return flops / (clock_seconds() - began);
 }

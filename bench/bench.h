@@ -23,9 +23,9 @@ typedef struct bench_options {
 bench_options bench_begin(int argc, char **argv, const char *what);
 sluice *bench_open(const bench_options *o); /* exits with a message on failure */
 void bench_check(int ok, const char *what); /* exits with 1 when a result is wrong */
-#define BENCH_OK(s, call)                                                           \
-    do {                                                                            \
-        if ((call) != SLUICE_OK) fprintf(stderr, "%s\n", sluice_error(s)), exit(1); \
+#define BENCH_OK(s, call)                                                                                              \
+    do {                                                                                                               \
+        if ((call) != SLUICE_OK) fprintf(stderr, "%s\n", sluice_error(s)), exit(1);                                    \
     } while (0)
 
 /* Bytes per second of reading p in order, and floating-point operations per second of independent fused multiply-adds

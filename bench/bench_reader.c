@@ -33,15 +33,15 @@ static struct {
 
 typedef struct setup {
     sluice *s;
-    uint64_t *words;            /* the rows, in memory */
+    uint64_t *words; /* the rows, in memory */
     size_t bytes;
     int fd;
     sluice_pool memory, file;
     shard memory_shard, file_shard;
     uint64_t sum;
-    int64_t *rows, row_count;   /* what is gathered */
+    int64_t *rows, row_count; /* what is gathered */
     float *gathered;
-    float *packed, *scores;     /* --scan: the head, and [SCORES, rows of a block] */
+    float *packed, *scores; /* --scan: the head, and [SCORES, rows of a block] */
 } setup;
 
 static void die(const char *what)
@@ -56,7 +56,8 @@ static uint64_t add_up(const void *data, size_t bytes)
     uint64_t sum = 0;
 #pragma omp parallel for num_threads(o.threads) reduction(+ : sum) schedule(static)
     for (int t = 0; t < o.threads; t++) {
-        size_t words = bytes / 8, from = words * (size_t)t / (size_t)o.threads, to = words * ((size_t)t + 1) / (size_t)o.threads;
+        size_t words = bytes / 8, from = words * (size_t)t / (size_t)o.threads,
+               to = words * ((size_t)t + 1) / (size_t)o.threads;
         uint64_t a[8] = { 0 }, x[8];
         for (; from + 8 <= to; from += 8) {
             memcpy(x, p + from * 8, 64);
@@ -76,7 +77,10 @@ static uint64_t scan(setup *u, sluice_view x)
     float *p[SCORES];
     uint64_t sum = 0;
     for (int k = 0; k < SCORES; k++) p[k] = u->scores + (size_t)k * (size_t)x.rows;
-    sluice_op_scan_args a = { .x = x, .packed = u->packed, .c = o.classes, .temperature = 1,
+    sluice_op_scan_args a = { .x = x,
+                              .packed = u->packed,
+                              .c = o.classes,
+                              .temperature = 1,
                               .out = { p[0], p[1], p[2], p[3], p[4], p[5], p[6] } };
     BENCH_OK(u->s, sluice_op_scan(u->s, &a));
     for (int64_t i = 0; i < SCORES * x.rows; i++) {
@@ -94,10 +98,7 @@ static uint64_t work(setup *u, sluice_view x)
 
 /* ---- what is timed; each returns the sum, or 0 where nothing is computed ---- */
 
-static uint64_t plain_memory(setup *u)
-{
-    return work(u, sluice_rows(u->words, SLUICE_F32, u->memory.rows, o.width));
-}
+static uint64_t plain_memory(setup *u) { return work(u, sluice_rows(u->words, SLUICE_F32, u->memory.rows, o.width)); }
 
 static uint64_t plain_pread(setup *u)
 {
@@ -117,7 +118,8 @@ static uint64_t through_reader(setup *u, const sluice_pool *pool, const char *pa
     reader *r = NULL;
     uint64_t sum = 0;
     setenv("SLUICE_READER", path, 1);
-    BENCH_OK(u->s, reader_open(u->s, pool, &(reader_plan){ .max_rows = o.block_rows, .mem_bytes = (size_t)o.mem_mib << 20 }, &r));
+    BENCH_OK(u->s, reader_open(u->s, pool,
+                               &(reader_plan){ .max_rows = o.block_rows, .mem_bytes = (size_t)o.mem_mib << 20 }, &r));
     for (bool end = false;;) {
         block b;
         BENCH_OK(u->s, reader_next(u->s, r, &b, &end));
@@ -140,7 +142,10 @@ static uint64_t gather(setup *u)
     return 0;
 }
 
-typedef struct way { const char *name, *path; bool cold; } way;
+typedef struct way {
+    const char *name, *path;
+    bool cold;
+} way;
 
 static uint64_t run(setup *u, const way *w, double *stall)
 {
@@ -186,7 +191,8 @@ static void make(setup *u, char *path)
         bench_fill(w, o.classes * o.width, 2);
         u->packed = bench_memory(sluice_packed_floats(o.classes, o.width) * sizeof *u->packed);
         u->scores = bench_memory((size_t)(SCORES * rows) * sizeof *u->scores);
-        BENCH_OK(u->s, sluice_op_pack(u->s, &(sluice_op_pack_args){ .w = sluice_rows(w, SLUICE_F32, o.classes, o.width), .out = u->packed }));
+        BENCH_OK(u->s, sluice_op_pack(u->s, &(sluice_op_pack_args){ .w = sluice_rows(w, SLUICE_F32, o.classes, o.width),
+                                                                    .out = u->packed }));
         free(w);
     }
     u->sum = plain_memory(u);
@@ -194,7 +200,8 @@ static void make(setup *u, char *path)
     u->rows = malloc((size_t)u->row_count * sizeof *u->rows);
     u->gathered = malloc((size_t)(u->row_count * o.width) * sizeof(float));
     if (!u->rows || !u->gathered) die("memory");
-    for (int64_t i = 0; i < u->row_count; i++) u->rows[i] = (int64_t)((uint64_t)i * 0x9e3779b97f4a7c15u % (uint64_t)rows);
+    for (int64_t i = 0; i < u->row_count; i++)
+        u->rows[i] = (int64_t)((uint64_t)i * 0x9e3779b97f4a7c15u % (uint64_t)rows);
 }
 
 static void read_options(int argc, char **argv)
@@ -220,12 +227,19 @@ static void read_options(int argc, char **argv)
 int main(int argc, char **argv)
 {
     static const way ways[] = {
-        { "memory", NULL, false },          { "reader, memory", NULL, false },
-        { "reader, page cache", "", false }, { "reader, map", "map", false },
-        { "reader, uring", "uring", false }, { "reader, threads", "pread", false }, { "gather", "", false },
+        { "memory", NULL, false },
+        { "reader, memory", NULL, false },
+        { "reader, page cache", "", false },
+        { "reader, map", "map", false },
+        { "reader, uring", "uring", false },
+        { "reader, threads", "pread", false },
+        { "gather", "", false },
         { "pread", "", false },
-        { "pread", "", true },              { "gather", "", true },
-        { "reader, threads", "pread", true }, { "reader, uring", "uring", true }, { "reader, disk", "", true },
+        { "pread", "", true },
+        { "gather", "", true },
+        { "reader, threads", "pread", true },
+        { "reader, uring", "uring", true },
+        { "reader, disk", "", true },
     };
     enum { WAYS = sizeof ways / sizeof *ways, PLAIN_COLD = WAYS - 5 };
     static double seconds[WAYS][ROUNDS_MAX];
@@ -234,7 +248,8 @@ int main(int argc, char **argv)
     char path[512];
     read_options(argc, argv);
     snprintf(path, sizeof path, "%s/bench-reader-XXXXXX", o.folder);
-    if (sluice_open(&(sluice_options){ .size = sizeof(sluice_options), .threads = o.threads }, &u.s)) die(sluice_error(u.s));
+    if (sluice_open(&(sluice_options){ .size = sizeof(sluice_options), .threads = o.threads }, &u.s))
+        die(sluice_error(u.s));
     make(&u, path);
     bool uring = !strcmp(reader_backend(), "io_uring");
     bool wrong = false;
@@ -249,15 +264,19 @@ int main(int argc, char **argv)
             wrong = wrong || (sum && sum != u.sum);
         }
     unlink(path);
-    printf("%.0f MiB, rows of %lld f32, %d threads, %d rounds\n", (double)u.bytes / (1 << 20), (long long)o.width, o.threads, o.rounds);
+    printf("%.0f MiB, rows of %lld f32, %d threads, %d rounds\n", (double)u.bytes / (1 << 20), (long long)o.width,
+           o.threads, o.rounds);
     printf("%-22s %-6s %10s %10s %10s %10s %8s\n", "path", "file", "median s", "best s", "GB/s", "of limit", "stall s");
     for (int w = 0; w < WAYS; w++) {
         double s = bench_quantile(seconds[w], o.rounds, 0.5), best = bench_quantile(seconds[w], o.rounds, 0);
         double limit = bench_quantile(seconds[ways[w].cold ? PLAIN_COLD : 0], o.rounds, 0.5);
         double bytes = (double)u.bytes / (strcmp(ways[w].name, "gather") ? 1 : 8);
         if (s > 0)
-            printf("%-22s %-6s %10.4f %10.4f %10.2f %9.0f%% %8.4f\n", ways[w].name, !ways[w].path ? "-" : ways[w].cold ? "cold" : "cached", s,
-                   best, bytes / s * 1e-9, 100 * limit / s * bytes / (double)u.bytes, stall[w] / o.rounds);
+            printf("%-22s %-6s %10.4f %10.4f %10.2f %9.0f%% %8.4f\n", ways[w].name,
+                   !ways[w].path  ? "-"
+                   : ways[w].cold ? "cold"
+                                  : "cached",
+                   s, best, bytes / s * 1e-9, 100 * limit / s * bytes / (double)u.bytes, stall[w] / o.rounds);
     }
     if (wrong) fprintf(stderr, "bench_reader: a path gave another sum\n");
     sluice_close(u.s);

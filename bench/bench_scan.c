@@ -10,9 +10,7 @@
 
 #include <math.h>
 
-enum { COLUMNS = 7,
-       BLOCK = 1 << 16,
-       K = 1000 };
+enum { COLUMNS = 7, BLOCK = 1 << 16, K = 1000 };
 
 typedef struct job {
     sluice *s;
@@ -72,8 +70,8 @@ static void check_row(const job *j, int64_t i)
     }
     ex_stat st = ex_reduce(z, j->c, 1);
     float want[COLUMNS] = {
-        ex_least_confidence(st), ex_margin(st), ex_ratio(st), ex_entropy(st, ex_log((float)j->c)),
-        ex_energy(st, 1), ex_confidence(st), (float)st.best
+        ex_least_confidence(st), ex_margin(st),     ex_ratio(st),  ex_entropy(st, ex_log((float)j->c)),
+        ex_energy(st, 1),        ex_confidence(st), (float)st.best
     };
     for (int k = 0; k < COLUMNS; k++)
         bench_check(memcmp(&want[k], &j->column[k][i], 4) == 0, "a score differs from its definition");

@@ -19,7 +19,7 @@ typedef struct work {
     sluice *s;
     sluice_head *head;
     sluice_pool *memory, *file;
-    sluice_picks *picks;        /* of the pool in memory: what every case must give */
+    sluice_picks *picks; /* of the pool in memory: what every case must give */
 } work;
 
 /* ---- the pool, once in memory and once as a file ---- */
@@ -29,12 +29,13 @@ static void write_npy(const char *path, int64_t rows, int64_t cols, const float 
     char header[128];
     FILE *f = fopen(path, "wb");
     memcpy(header, "\x93NUMPY\x01\x00\x76\x00", 10);
-    int used = snprintf(header + 10, sizeof header - 10, "{'descr': '<f4', 'fortran_order': False, 'shape': (%lld, %lld), }",
-                        (long long)rows, (long long)cols);
+    int used =
+        snprintf(header + 10, sizeof header - 10, "{'descr': '<f4', 'fortran_order': False, 'shape': (%lld, %lld), }",
+                 (long long)rows, (long long)cols);
     memset(header + 10 + used, ' ', sizeof header - 10 - (size_t)used);
     header[127] = '\n';
-    bench_check(f && fwrite(header, 1, sizeof header, f) == sizeof header
-                && fwrite(data, sizeof *data, (size_t)(rows * cols), f) == (size_t)(rows * cols) && fclose(f) == 0,
+    bench_check(f && fwrite(header, 1, sizeof header, f) == sizeof header &&
+                    fwrite(data, sizeof *data, (size_t)(rows * cols), f) == (size_t)(rows * cols) && fclose(f) == 0,
                 "the pool's file was written");
 }
 
@@ -84,8 +85,9 @@ static void set_up(work *w, const bench_options *o, float **out_rows, int64_t n)
     sync_file();
     w->s = bench_open(o);
     BENCH_OK(w->s, sluice_pool_from_rows(w->s, rows, SLUICE_F32, n, WIDTH, WIDTH * sizeof *rows, NULL, &w->memory));
-    BENCH_OK(w->s, sluice_pool_open(w->s, &(sluice_pool_args){ .size = sizeof(sluice_pool_args), .paths = paths, .path_count = 1 },
-                                    &w->file));
+    BENCH_OK(w->s, sluice_pool_open(
+                       w->s, &(sluice_pool_args){ .size = sizeof(sluice_pool_args), .paths = paths, .path_count = 1 },
+                       &w->file));
     w->head = random_head(w->s);
     *out_rows = rows;
 }
@@ -105,7 +107,8 @@ static double timed_select(work *w, const sluice_pool *pool)
     }
     for (int l = 0; l < sluice_picks_lists(p); l++)
         for (int64_t i = 0; i < sluice_picks_count(p, l); i++)
-            bench_check(sluice_picks_get(p, l)[i].row == sluice_picks_get(w->picks, l)[i].row, "every case picks the same rows");
+            bench_check(sluice_picks_get(p, l)[i].row == sluice_picks_get(w->picks, l)[i].row,
+                        "every case picks the same rows");
     sluice_picks_free(p);
     return seconds;
 }
@@ -141,16 +144,23 @@ int main(int argc, char **argv)
         cold[i] = timed_select(&w, w.file);
     }
     double bytes = (double)n * WIDTH * sizeof(float), base = bench_quantile(memory, runs, 0.5);
-    printf("%lld x %d f32, %d classes, %s, top 1000 of each, %d threads, median of %d\n", (long long)n, WIDTH, CLASSES, strategies,
-           w.s->threads, runs);
+    printf("%lld x %d f32, %d classes, %s, top 1000 of each, %d threads, median of %d\n", (long long)n, WIDTH, CLASSES,
+           strategies, w.s->threads, runs);
     printf("%-28s %9s %9s %9s %10s %8s\n", "case", "seconds", "Mrows/s", "GB/s", "of memory", "of disk");
-    struct { const char *name; const double *seconds; bool on_disk; } cases[] = {
-        { "pool in memory", memory, false }, { "file in the page cache", cached, false },
-        { "the same, copied by io_uring", copied, false }, { "file on disk", cold, true },
+    struct {
+        const char *name;
+        const double *seconds;
+        bool on_disk;
+    } cases[] = {
+        { "pool in memory", memory, false },
+        { "file in the page cache", cached, false },
+        { "the same, copied by io_uring", copied, false },
+        { "file on disk", cold, true },
     };
     for (int i = 0; i < 4; i++) {
         double t = bench_quantile(cases[i].seconds, runs, 0.5);
-        printf("%-28s %9.3f %9.2f %9.2f %9.0f%%", cases[i].name, t, (double)n / t / 1e6, bytes / t / 1e9, 100 * base / t);
+        printf("%-28s %9.3f %9.2f %9.2f %9.0f%%", cases[i].name, t, (double)n / t / 1e6, bytes / t / 1e9,
+               100 * base / t);
         if (cases[i].on_disk) printf(" %7.0f%%", 100 * bytes / t / bench_quantile(disk, runs, 0.5));
         printf("\n");
     }

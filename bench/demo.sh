@@ -8,9 +8,8 @@ out=build/demo
 [ -f "$data/train-images-idx3-ubyte.gz" ] || { echo "demo: no Fashion-MNIST in $data (Debian package dataset-fashion-mnist)" >&2; exit 66; }
 set -- simulate "$data/train-images-idx3-ubyte.gz" --labels "$data/train-labels-idx1-ubyte.gz" \
     --test "$data/t10k-images-idx3-ubyte.gz" --test-labels "$data/t10k-labels-idx1-ubyte.gz" \
-    --strategy random,margin,entropy --start-per-class 5 --batch 50 --rounds 5 --seeds 3 \
-    --layers conv3:8,relu,pool2,conv3:16,relu,pool2,linear --out "$out" --force
-export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"     # idle threads that spin slow a busy machine down tenfold
+    --strategy random,margin,entropy --start-per-class 10 --batch 100 --rounds 9 --seeds 3 \
+    --layers conv5:16/2,relu,pool2,drop:0.3,linear --out "$out" --force
 echo "sluice $*"
 "$sluice" "$@"
 echo "curve: $out/curve.csv"

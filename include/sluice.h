@@ -35,19 +35,19 @@ extern "C" {
 #endif
 
 /* One list makes the codes, their texts and the exit code the program ends with. */
-#define SLUICE_STATUS_LIST(X)                                       \
-    X(OK, 0, "done")                                                \
-    X(E_INTERNAL, 1, "internal error")                              \
-    X(E_MEMORY, 1, "out of memory")                                 \
-    X(E_USAGE, 2, "wrong usage")                                    \
-    X(E_UNSUPPORTED, 2, "not supported here")                       \
-    X(E_SHAPE, 65, "shapes do not fit")                             \
-    X(E_TYPE, 65, "wrong element type")                             \
-    X(E_FORMAT, 65, "malformed file")                               \
-    X(E_DATA, 65, "bad data")                                       \
-    X(E_MISSING, 66, "missing input")                               \
-    X(E_WRITE, 73, "cannot write")                                  \
-    X(E_IO, 74, "input/output error")                               \
+#define SLUICE_STATUS_LIST(X)                                                                                          \
+    X(OK, 0, "done")                                                                                                   \
+    X(E_INTERNAL, 1, "internal error")                                                                                 \
+    X(E_MEMORY, 1, "out of memory")                                                                                    \
+    X(E_USAGE, 2, "wrong usage")                                                                                       \
+    X(E_UNSUPPORTED, 2, "not supported here")                                                                          \
+    X(E_SHAPE, 65, "shapes do not fit")                                                                                \
+    X(E_TYPE, 65, "wrong element type")                                                                                \
+    X(E_FORMAT, 65, "malformed file")                                                                                  \
+    X(E_DATA, 65, "bad data")                                                                                          \
+    X(E_MISSING, 66, "missing input")                                                                                  \
+    X(E_WRITE, 73, "cannot write")                                                                                     \
+    X(E_IO, 74, "input/output error")                                                                                  \
     X(E_CANCELLED, 75, "stopped before the end")
 
 typedef enum sluice_status {
@@ -71,20 +71,20 @@ SLUICE_API int sluice_exit_code(sluice_status st); /* sysexits-like: 0, 1, 2, 65
 typedef enum sluice_level { SLUICE_DEBUG, SLUICE_INFO, SLUICE_WARNING } sluice_level;
 
 typedef struct sluice_progress {
-    const char *task;     /* "scan", "train", ... */
-    int64_t done, total;  /* in units */
-    const char *unit;     /* "rows", "epochs", "rounds" */
-    double seconds;       /* since the task began */
-    double bytes;         /* read since the task began */
+    const char *task;    /* "scan", "train", ... */
+    int64_t done, total; /* in units */
+    const char *unit;    /* "rows", "epochs", "rounds" */
+    double seconds;      /* since the task began */
+    double bytes;        /* read since the task began */
 } sluice_progress;
 
 typedef struct sluice_options {
     size_t size;
-    int threads;          /* 0: what affinity, the cgroup, SLURM_CPUS_PER_TASK and OMP_NUM_THREADS allow */
-    int64_t mem_mib;      /* buffers of a pool scan; 0: 1024 */
-    const char *devices;  /* "auto" (NULL), "cpu" */
+    int threads;         /* 0: what affinity, the cgroup, SLURM_CPUS_PER_TASK and OMP_NUM_THREADS allow */
+    int64_t mem_mib;     /* buffers of a pool scan; 0: 1024 */
+    const char *devices; /* "auto" (NULL), "cpu" */
     void (*log)(void *user, sluice_level level, const char *line);
-    void (*progress)(void *user, const sluice_progress *p);  /* called at most ten times a second and at the end */
+    void (*progress)(void *user, const sluice_progress *p); /* called at most ten times a second and at the end */
     void *user;
 } sluice_options;
 
@@ -93,7 +93,8 @@ typedef struct sluice_options {
 SLUICE_API sluice_status sluice_open(const sluice_options *o, sluice **out_s);
 SLUICE_API void sluice_close(sluice *s);
 SLUICE_API const char *sluice_error(const sluice *s); /* "" after success; may hold a second line "hint: ..." */
-SLUICE_API void sluice_cancel(sluice *s);             /* from any thread or signal handler: the running call ends with E_CANCELLED */
+SLUICE_API void
+sluice_cancel(sluice *s); /* from any thread or signal handler: the running call ends with E_CANCELLED */
 
 /* ---- pool ------------------------------------------------------------------------------------------------- */
 
@@ -103,10 +104,10 @@ SLUICE_API const char *sluice_type_name(sluice_type t); /* "f32", ... */
 
 typedef struct sluice_pool_args {
     size_t size;
-    const char *const *paths;  /* files, directories, globs, list files (.txt, .list) or pool.json */
+    const char *const *paths; /* files, directories, globs, list files (.txt, .list) or pool.json */
     int path_count;
-    const char *ids;           /* .txt .csv .npy with one id a row; NULL: X.ids.txt beside X, ids in pool.json, row numbers */
-    const char *tensor;        /* which tensor of a .safetensors; NULL: the only one */
+    const char *ids;    /* .txt .csv .npy with one id a row; NULL: X.ids.txt beside X, ids in pool.json, row numbers */
+    const char *tensor; /* which tensor of a .safetensors; NULL: the only one */
 } sluice_pool_args;
 
 /* Reads headers and ids, never features.  Shards keep the order given (directories: natural name order).
@@ -120,12 +121,12 @@ SLUICE_API sluice_status sluice_pool_from_rows(sluice *s, const void *data, slui
 SLUICE_API void sluice_pool_free(sluice_pool *pool);
 
 typedef struct sluice_pool_info {
-    int64_t rows, width;       /* width = product of shape[1..] */
-    int64_t shape[3];          /* of one row: [d,0,0] or [h,w,c] */
+    int64_t rows, width; /* width = product of shape[1..] */
+    int64_t shape[3];    /* of one row: [d,0,0] or [h,w,c] */
     int shards;
-    sluice_type type;          /* of the first shard */
-    int has_ids;               /* 0: ids are row numbers */
-    uint64_t fingerprint;      /* shard names, rows, width, type */
+    sluice_type type;     /* of the first shard */
+    int has_ids;          /* 0: ids are row numbers */
+    uint64_t fingerprint; /* shard names, rows, width, type */
     double bytes;
 } sluice_pool_info;
 SLUICE_API void sluice_pool_get_info(const sluice_pool *pool, sluice_pool_info *out_info);
@@ -140,8 +141,8 @@ SLUICE_API size_t sluice_pool_id_text(const sluice_pool *pool, int64_t row, char
 SLUICE_API sluice_status sluice_labels_load(sluice *s, const sluice_pool *pool, const char *path, const char *classes,
                                             sluice_labels **out_labels);
 /* row_class [n over the pool], -1 = unlabelled. */
-SLUICE_API sluice_status sluice_labels_from_array(sluice *s, const sluice_pool *pool, const int32_t *row_class, int classes,
-                                                  sluice_labels **out_labels);
+SLUICE_API sluice_status sluice_labels_from_array(sluice *s, const sluice_pool *pool, const int32_t *row_class,
+                                                  int classes, sluice_labels **out_labels);
 SLUICE_API void sluice_labels_free(sluice_labels *labels);
 SLUICE_API int64_t sluice_labels_count(const sluice_labels *labels);
 SLUICE_API int sluice_labels_classes(const sluice_labels *labels);
@@ -165,8 +166,9 @@ SLUICE_API const char *sluice_head_layers(const sluice_head *head); /* the layer
 typedef struct sluice_train_args {
     size_t size;
     const sluice_labels *labels;
-    const char *layers;        /* NULL: "linear" */
-    double l2;                 /* linear: C of sum CE + |W|^2/(2C); 0: chosen out of fold.  Layer lines: weight decay, 0: 1e-2 (adamw), 5e-4 (sgd) */
+    const char *layers; /* NULL: "linear" */
+    double
+        l2; /* linear: C of sum CE + |W|^2/(2C); 0: chosen out of fold.  Layer lines: weight decay, 0: 1e-2 (adamw), 5e-4 (sgd) */
     uint64_t seed;
     const char *class_weights; /* NULL (all 1) or "balanced" */
     const char *optimizer;     /* layer lines: "adamw" (NULL) or "sgd" */
@@ -177,7 +179,8 @@ typedef struct sluice_train_args {
     const char *loss_log;      /* csv path: epoch,train_loss,calibration_loss; NULL: none */
 } sluice_train_args;
 /* Exact for linear heads on every backend; layer lines are bit-identical for any CPU tier and thread count. */
-SLUICE_API sluice_status sluice_train(sluice *s, const sluice_pool *pool, const sluice_train_args *a, sluice_head **out_head);
+SLUICE_API sluice_status sluice_train(sluice *s, const sluice_pool *pool, const sluice_train_args *a,
+                                      sluice_head **out_head);
 
 typedef struct sluice_class_result {
     int64_t n, correct, predicted; /* rows of the class, of them predicted right, rows predicted as the class */
@@ -187,35 +190,35 @@ typedef struct sluice_eval_result {
     int64_t n, correct;
     double accuracy, accuracy_low, accuracy_high; /* Wilson interval, 95% */
     double nll, ece, macro_f1;
-    int64_t train_overlap;                        /* rows the head was trained on */
+    int64_t train_overlap; /* rows the head was trained on */
     int classes;
-    sluice_class_result *per_class;               /* [classes] */
-    int64_t *confusion;                           /* [classes, classes], row = true class; NULL above 4,096 classes */
+    sluice_class_result *per_class; /* [classes] */
+    int64_t *confusion;             /* [classes, classes], row = true class; NULL above 4,096 classes */
 } sluice_eval_result;
 /* Classes are those of the head, matched to the labels' by name.  A row whose class the head does not know, or without
  * finite logits, counts as wrong; the NLL is the mean over the rows of known classes. */
-SLUICE_API sluice_status sluice_eval(sluice *s, const sluice_pool *pool, const sluice_head *head, const sluice_labels *labels,
-                                     sluice_eval_result *out_result);
+SLUICE_API sluice_status sluice_eval(sluice *s, const sluice_pool *pool, const sluice_head *head,
+                                     const sluice_labels *labels, sluice_eval_result *out_result);
 SLUICE_API void sluice_eval_result_release(sluice_eval_result *r);
 
 /* ---- score and select ------------------------------------------------------------------------------------- */
 
 /* What can be asked for.  NAME:key=value sets a parameter; power-SCORE stands for power- before any score's name. */
 typedef struct sluice_strategy {
-    const char *name;         /* "margin", "power-SCORE" */
-    const char *parameters;   /* "beta=1", "" */
-    int needs_head;           /* a head, or logits, or probs */
+    const char *name;       /* "margin", "power-SCORE" */
+    const char *parameters; /* "beta=1", "" */
+    int needs_head;         /* a head, or logits, or probs */
     const char *what, *paper, *cost;
 } sluice_strategy;
 SLUICE_API const sluice_strategy *sluice_strategy_at(int i); /* NULL behind the last */
 
 typedef struct sluice_score_args {
     size_t size;
-    const sluice_head *head;          /* or NULL with logits or probs */
+    const sluice_head *head;           /* or NULL with logits or probs */
     const sluice_pool *logits, *probs; /* outputs of any model [n, c], instead of a head */
-    const char *scores;               /* "entropy,margin,prediction,confidence,logits,..." */
-    uint64_t seed;                    /* random and power- scores */
-    const char *out;                  /* .npy path [n, columns] f32; column names in the manifest beside it */
+    const char *scores;                /* "entropy,margin,prediction,confidence,logits,..." */
+    uint64_t seed;                     /* random and power- scores */
+    const char *out;                   /* .npy path [n, columns] f32; column names in the manifest beside it */
     int force;
 } sluice_score_args;
 /* Rows with NaN or infinity are NaN in every column.  An output of the same inputs that is
@@ -226,27 +229,28 @@ typedef struct sluice_select_args {
     size_t size;
     const sluice_head *head;
     const sluice_pool *logits, *probs;
-    const char *strategies;           /* "margin" or several, "margin,entropy,power-margin:beta=1" */
-    int64_t k;                        /* picks per strategy */
+    const char *strategies; /* "margin" or several, "margin,entropy,power-margin:beta=1" */
+    int64_t k;              /* picks per strategy */
     uint64_t seed;
-    const sluice_labels *labels;      /* their rows are excluded; NULL: none */
-    const int64_t *exclude;           /* further rows that must not be picked */
+    const sluice_labels *labels; /* their rows are excluded; NULL: none */
+    const int64_t *exclude;      /* further rows that must not be picked */
     int64_t exclude_count;
-    const int32_t *group;             /* [n] group of each row or NULL; at most per_group picks of a group */
+    const int32_t *group; /* [n] group of each row or NULL; at most per_group picks of a group */
     int64_t per_group;
-    int balance;                      /* spread the picks evenly over predicted classes */
-    const char *mix;                  /* "margin:70,random:20,entropy:10" instead of strategies */
-    double max_bad;                   /* share of rows that may hold NaN or infinity, 0: 0.01 */
-    const char *out;                  /* where sluice_picks_write() will put them, or NULL: an output of other inputs fails
+    int balance;     /* spread the picks evenly over predicted classes */
+    const char *mix; /* "margin:70,random:20,entropy:10" instead of strategies */
+    double max_bad;  /* share of rows that may hold NaN or infinity, 0: 0.01 */
+    const char *out; /* where sluice_picks_write() will put them, or NULL: an output of other inputs fails
                                          before the scan, one of the same inputs makes the scan needless */
-    int force;                        /* overwrite out */
-    int dry_run;                      /* check everything, read no features; the lists stay empty */
+    int force;       /* overwrite out */
+    int dry_run;     /* check everything, read no features; the lists stay empty */
 } sluice_select_args;
 /* One read of the pool for any number of strategies; random alone reads only the rows it picks.  *out_picks holds one
  * list per strategy (mix: one list).  Rows of labels, exclude, and the training rows of a head trained on this very pool
  * are never picked.  The pool must outlive the picks.  Fails with E_USAGE (unknown strategy, no head, negative k), E_SHAPE
  * (width of head or rows of logits), E_DATA (more bad rows than max_bad), E_WRITE (out holds other picks). */
-SLUICE_API sluice_status sluice_select(sluice *s, const sluice_pool *pool, const sluice_select_args *a, sluice_picks **out_picks);
+SLUICE_API sluice_status sluice_select(sluice *s, const sluice_pool *pool, const sluice_select_args *a,
+                                       sluice_picks **out_picks);
 
 typedef struct sluice_pick {
     int64_t row;
@@ -268,7 +272,7 @@ typedef struct sluice_picks_info {
     int64_t excluded_trained; /* of them: known only from the head */
     int64_t quarantined;      /* rows with NaN or infinity */
     double bytes, seconds;
-    int done;                 /* out was there already, of the same inputs: nothing was scanned */
+    int done; /* out was there already, of the same inputs: nothing was scanned */
 } sluice_picks_info;
 SLUICE_API void sluice_picks_get_info(const sluice_picks *p, sluice_picks_info *out_info);
 /* .csv, .jsonl or .npy by the ending; "-" is csv on stdout.  The manifest goes beside it (PATH without ending +
@@ -280,19 +284,19 @@ SLUICE_API void sluice_picks_free(sluice_picks *p);
 
 typedef struct sluice_simulate_args {
     size_t size;
-    const sluice_labels *labels;       /* of the whole pool */
+    const sluice_labels *labels; /* of the whole pool */
     const sluice_pool *test;
     const sluice_labels *test_labels;
     const char *strategies;
-    int64_t start, start_per_class;    /* one of them */
+    int64_t start, start_per_class; /* one of them */
     int64_t batch;
     int rounds, seeds;
-    uint64_t seed;                     /* of the first run; run i uses seed + i */
-    sluice_train_args train;           /* labels and seed are set by the simulation */
-    const char *out;                   /* directory */
-    const char *command;               /* the command line that repeats this, for run.json; may be NULL */
+    uint64_t seed;           /* of the first run; run i uses seed + i */
+    sluice_train_args train; /* labels and seed are set by the simulation */
+    const char *out;         /* directory */
+    const char *command;     /* the command line that repeats this, for run.json; may be NULL */
     int force;
-    char **out_table;                  /* NULL, or gets table.md's text; sluice_free() it */
+    char **out_table; /* NULL, or gets table.md's text; sluice_free() it */
 } sluice_simulate_args;
 /* Every strategy of a seed starts from the same rows and retrains from scratch each round; the test set chooses nothing. */
 SLUICE_API sluice_status sluice_simulate(sluice *s, const sluice_pool *pool, const sluice_simulate_args *a);

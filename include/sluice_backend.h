@@ -16,9 +16,9 @@ extern "C" {
 typedef struct sluice_view {
     void *data;
     int64_t rows, cols;
-    size_t stride;          /* bytes from row to row */
+    size_t stride; /* bytes from row to row */
     sluice_type type;
-    const float *scale;     /* i8 and u8 rows: [rows] factor of each row, or NULL for 1 */
+    const float *scale; /* i8 and u8 rows: [rows] factor of each row, or NULL for 1 */
 } sluice_view;
 
 /* What an op runs on. */
@@ -37,7 +37,7 @@ typedef struct sluice_exec {
 typedef struct sluice_op_pack_args {
     sluice_view w;
     int transpose;
-    float *out;             /* sluice_packed_floats(c, d) floats, 64-byte aligned */
+    float *out; /* sluice_packed_floats(c, d) floats, 64-byte aligned */
 } sluice_op_pack_args;
 static inline size_t sluice_packed_floats(int64_t c, int64_t d) { return (size_t)((c + 15) / 16 * 16) * (size_t)d; }
 
@@ -65,14 +65,14 @@ typedef struct sluice_op_product_args {
 
 typedef struct sluice_conv_shape {
     int64_t h, w, cin, cout;
-    int64_t kernel, stride, pad;      /* square kernels: 1, 3, 5 */
-    int64_t out_h, out_w;             /* (h + 2 pad - kernel) / stride + 1 */
+    int64_t kernel, stride, pad; /* square kernels: 1, 3, 5 */
+    int64_t out_h, out_w;        /* (h + 2 pad - kernel) / stride + 1 */
 } sluice_conv_shape;
 
 /* out [n, out_h*out_w*cout]; weights [cout, kernel*kernel*cin], k = (ky, kx, channel), packed as for forward. */
 typedef struct sluice_op_conv_args {
     sluice_conv_shape shape;
-    sluice_view x;                    /* [n, h*w*cin], any type forward takes */
+    sluice_view x; /* [n, h*w*cin], any type forward takes */
     const float *packed, *bias;
     int relu;
     sluice_view out;
@@ -136,55 +136,55 @@ typedef struct sluice_op_finite_args {
 
 /* NULL = not wanted.  All [n] f32, larger = label this first. */
 typedef struct sluice_scores {
-    float *least_confidence;  /* S/(1+S)                                  Lewis & Gale 1994    */
-    float *margin;            /* (S + exp(z2-z1))/(1+S) = 1-(p1-p2)       Scheffer et al. 2001 */
-    float *ratio;             /* exp(z2-z1) = p2/p1                       Munro 2021           */
-    float *entropy;           /* (log1p(S) - T/(1+S))/log c               Shannon              */
-    float *energy;            /* -t (z1/t + log1p(S))                     Liu et al. 2020      */
-    float *confidence;        /* 1/(1+S) = p1 */
-    float *prediction;        /* class index, lowest among equals; NaN for a bad row */
+    float *least_confidence; /* S/(1+S)                                  Lewis & Gale 1994    */
+    float *margin;           /* (S + exp(z2-z1))/(1+S) = 1-(p1-p2)       Scheffer et al. 2001 */
+    float *ratio;            /* exp(z2-z1) = p2/p1                       Munro 2021           */
+    float *entropy;          /* (log1p(S) - T/(1+S))/log c               Shannon              */
+    float *energy;           /* -t (z1/t + log1p(S))                     Liu et al. 2020      */
+    float *confidence;       /* 1/(1+S) = p1 */
+    float *prediction;       /* class index, lowest among equals; NaN for a bad row */
 } sluice_scores;
 
 /* A row with a non-finite logit gets 7fc00000 in every column. */
 typedef struct sluice_op_score_args {
-    sluice_view logits;       /* [n, c] f32 */
-    float temperature;        /* logits are divided by it */
+    sluice_view logits; /* [n, c] f32 */
+    float temperature;  /* logits are divided by it */
     sluice_scores out;
 } sluice_op_score_args;
 
 /* forward then score on a block; logits only in scratch unless asked for.  Same bits as the two ops. */
 typedef struct sluice_op_scan_args {
-    sluice_view x;            /* [n, d] f32 f16 bf16 i8 u8 */
+    sluice_view x; /* [n, d] f32 f16 bf16 i8 u8 */
     const float *packed, *bias;
     int64_t c;
     float temperature;
     sluice_scores out;
-    sluice_view logits;       /* out [n, c] f32, data NULL: not wanted */
+    sluice_view logits; /* out [n, c] f32, data NULL: not wanted */
 } sluice_op_scan_args;
 
 /* The total order: score descending, hash64(seed, id) ascending, id ascending; NaN never. */
 typedef struct sluice_entry {
     uint64_t hash, id;
     int64_t row;
-    uint32_t key;             /* ex_order_key(score) */
-    uint32_t tag;             /* the caller's */
+    uint32_t key; /* ex_order_key(score) */
+    uint32_t tag; /* the caller's */
 } sluice_entry;
 
 /* A running top: entries [capacity >= 2k + 64] unordered in count; threshold key.  Zeroed = empty. */
 typedef struct sluice_top_state {
     sluice_entry *entries;
     int64_t k, capacity, count;
-    sluice_entry worst;       /* of the k best, once full */
+    sluice_entry worst; /* of the k best, once full */
     int full;
     uint64_t seed;
 } sluice_top_state;
 
 /* Adds rows first_row .. first_row+n-1 to state.  finish: sort the k best in order (n may be 0). */
 typedef struct sluice_op_top_args {
-    const float *score;       /* [n] */
-    const uint64_t *ids;      /* [n] or NULL: id = row */
+    const float *score;  /* [n] */
+    const uint64_t *ids; /* [n] or NULL: id = row */
     int64_t n, first_row;
-    const uint64_t *skip;     /* bitset over all rows of the pool, bit row%64 of word row/64, or NULL */
+    const uint64_t *skip; /* bitset over all rows of the pool, bit row%64 of word row/64, or NULL */
     sluice_top_state *state;
     int finish;
 } sluice_op_top_args;
@@ -195,16 +195,18 @@ typedef struct sluice_op_top_args {
  * grad [n, c] = weight * (softmax - onehot) * grad_scale, or data NULL. */
 typedef struct sluice_op_loss_args {
     sluice_view logits;
-    const int32_t *target;    /* [n] */
-    const float *weight;      /* [c] or NULL */
+    const int32_t *target; /* [n] */
+    const float *weight;   /* [c] or NULL */
     float grad_scale;
     sluice_view grad;
-    double *out_sum;          /* sum, not mean */
-    int64_t *out_correct;     /* rows whose argmax is the target, or NULL */
+    double *out_sum;      /* sum, not mean */
+    int64_t *out_correct; /* rows whose argmax is the target, or NULL */
 } sluice_op_loss_args;
 
 /* g = y > 0 ? g : 0, in place; y is relu's output. */
-typedef struct sluice_op_gate_args { sluice_view y, g; } sluice_op_gate_args;
+typedef struct sluice_op_gate_args {
+    sluice_view y, g;
+} sluice_op_gate_args;
 
 /* x[i, j] = keep ? x * (1 / (1 - rate)) : 0, in place.  keep: the top 24 bits of word j % 4 of Philox (seed, EX_DROPOUT,
  * id = step * 2^32 + i, draw = j / 4), as a fraction of 1, are at least rate. */
@@ -223,7 +225,7 @@ typedef struct sluice_op_adam_args {
     const float *grad;
     float *m, *v;
     int64_t count;
-    int64_t step;             /* from 1 */
+    int64_t step; /* from 1 */
     float rate, beta1, beta2, epsilon, decay;
 } sluice_op_adam_args;
 
@@ -239,8 +241,8 @@ typedef struct sluice_op_sgd_args {
 /* ---- table ---- */
 
 typedef struct sluice_backend {
-    const char *name;         /* "cpu/avx2", "cuda" */
-    struct {                  /* NULL = this backend has no such op */
+    const char *name; /* "cpu/avx2", "cuda" */
+    struct {          /* NULL = this backend has no such op */
 #define OP(name, line) sluice_status (*name)(sluice_exec *, const sluice_op_##name##_args *);
 #include "sluice_ops.def"
 #undef OP

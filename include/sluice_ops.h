@@ -18,8 +18,8 @@ extern "C" {
 /* A view of n x d contiguous elements. */
 static inline sluice_view sluice_rows(const void *data, sluice_type type, int64_t n, int64_t d)
 {
-    static const uint8_t bytes[] = {4, 2, 2, 8, 1, 1};
-    sluice_view v = {(void *)(uintptr_t)data, n, d, (size_t)d * bytes[type], type, NULL};
+    static const uint8_t bytes[] = { 4, 2, 2, 8, 1, 1 };
+    sluice_view v = { (void *)(uintptr_t)data, n, d, (size_t)d * bytes[type], type, NULL };
     return v;
 }
 

@@ -98,7 +98,7 @@ V16_FN void window_tile(const windows *p, int rows, int vectors, const float *im
 static void window_tile_1(const windows *p, int rows, const float *img, int64_t co, float scale, float *out)
 {
     switch (rows) {
-#define X(r) \
+#define X(r)                                                                                                           \
     case r: window_tile(p, r, 1, img, co, scale, out); break;
         TILE_CASES(X)
 #undef X
@@ -108,7 +108,7 @@ static void window_tile_1(const windows *p, int rows, const float *img, int64_t 
 static void window_tile_2(const windows *p, int rows, const float *img, int64_t co, float scale, float *out)
 {
     switch (rows) {
-#define X(r) \
+#define X(r)                                                                                                           \
     case r: window_tile(p, r, 2, img, co, scale, out); break;
         TILE_CASES(X)
 #undef X
@@ -226,7 +226,7 @@ V16_FN void weight_tile(const gradient *p, int rows, int vectors, const float *i
 static void weight_tile_1(const gradient *p, int rows, const float *img, const float *g, float *sum)
 {
     switch (rows) {
-#define X(r) \
+#define X(r)                                                                                                           \
     case r: weight_tile(p, r, 1, img, g, sum); break;
         TILE_CASES(X)
 #undef X
@@ -236,7 +236,7 @@ static void weight_tile_1(const gradient *p, int rows, const float *img, const f
 static void weight_tile_2(const gradient *p, int rows, const float *img, const float *g, float *sum)
 {
     switch (rows) {
-#define X(r) \
+#define X(r)                                                                                                           \
     case r: weight_tile(p, r, 2, img, g, sum); break;
         TILE_CASES(X)
 #undef X

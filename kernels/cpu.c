@@ -66,20 +66,13 @@ typedef struct features {
 static uint32_t saved_registers(void)
 {
     uint32_t low, high;
-    __asm__ volatile("xgetbv"
-                     : "=a"(low), "=d"(high)
-                     : "c"(0));
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return low;
 }
 
 static features detect(void)
 {
-    enum { FMA = 1 << 12,
-           OSXSAVE = 1 << 27,
-           AVX = 1 << 28,
-           F16C = 1 << 29,
-           YMM = 0x06,
-           ZMM = 0xe6 };
+    enum { FMA = 1 << 12, OSXSAVE = 1 << 27, AVX = 1 << 28, F16C = 1 << 29, YMM = 0x06, ZMM = 0xe6 };
     const uint32_t avx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31; /* F, DQ, BW, VL */
     features f = { false, false };
     uint32_t a, b, c, d, need = FMA | OSXSAVE | AVX | F16C;
@@ -96,10 +89,7 @@ static bool can_avx512(void) { return detect().avx512; }
 
 #endif
 
-static bool can_scalar(void)
-{
-    return true;
-}
+static bool can_scalar(void) { return true; }
 
 /* Best first, scalar last. */
 static const struct tier {
@@ -250,8 +240,7 @@ void cpu_parallel(sluice_exec *x, int64_t items, int64_t grain, cpu_work *f, voi
     {
         fp_state fp = fp_enter();
 #pragma omp for schedule(dynamic)
-        for (int64_t i = 0; i < pieces; i++)
-            f(arg, i * grain, cpu_min(items, i * grain + grain), omp_get_thread_num());
+        for (int64_t i = 0; i < pieces; i++) f(arg, i * grain, cpu_min(items, i * grain + grain), omp_get_thread_num());
         fp_leave(fp);
     }
 }

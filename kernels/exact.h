@@ -15,9 +15,9 @@
 #ifndef SLUICE_EXACT_H
 #define SLUICE_EXACT_H
 
-#include <float.h>   /* FLT_EVAL_METHOD */
-#include <stdint.h>  /* uint32_t, uint64_t */
-#include <string.h>  /* memcpy */
+#include <float.h>  /* FLT_EVAL_METHOD */
+#include <stdint.h> /* uint32_t, uint64_t */
+#include <string.h> /* memcpy */
 
 #if defined __FAST_MATH__
 #error "exact.h: -ffast-math changes results; compile without it"
@@ -39,9 +39,9 @@
 #endif
 
 #if !defined EX_DEVICE && defined __SSE2__
-#include <emmintrin.h>  /* _mm_sqrt_ss: sqrtf would call libm to set errno */
+#include <emmintrin.h> /* _mm_sqrt_ss: sqrtf would call libm to set errno */
 #elif !defined EX_DEVICE
-#include <math.h>       /* sqrtf, correctly rounded by IEEE 754 */
+#include <math.h> /* sqrtf, correctly rounded by IEEE 754 */
 #endif
 
 /* ---- bits and fma ---------------------------------------------------------------------------------- */
@@ -90,11 +90,11 @@ EX_FN float ex_fma_soft(float a, float b, float c)
     uint64_t us, ue;
     memcpy(&us, &s, sizeof us);
     memcpy(&ue, &e, sizeof ue);
-    uint64_t size = ue << 1;                             /* integers only: SSE2 has no select */
+    uint64_t size = ue << 1; /* integers only: SSE2 has no select */
     uint64_t inexact = (size | (0u - size)) >> 63;
     uint64_t special = (((us >> 52) & 0x7ffu) + 1u) >> 11;
-    uint64_t odd = inexact & ~special & ~us & 1u;        /* 1 if s is inexact, finite and even: one place ... */
-    uint64_t step = 1u - 2u * ((us ^ ue) >> 63);         /* ... towards e: +1, or -1 if the signs differ */
+    uint64_t odd = inexact & ~special & ~us & 1u; /* 1 if s is inexact, finite and even: one place ... */
+    uint64_t step = 1u - 2u * ((us ^ ue) >> 63);  /* ... towards e: +1, or -1 if the signs differ */
     us += step & (0u - odd);
     memcpy(&s, &us, sizeof s);
     return (float)s;
@@ -119,10 +119,10 @@ EX_FN float ex_fma(float a, float b, float c)
  * error 2^-28.  Straight-line code: a loop over it vectorises. */
 EX_FN float ex_exp(float x)
 {
-    const float shift = 12582912.0f;                      /* 1.5 * 2^23: adding it rounds to an integer */
+    const float shift = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
     float t = ex_fma(x, 0x1.715476p+0f, shift);
     float n = t - shift;
-    float r = ex_fma(n, -0x1.62e400p-1f, x);              /* ln 2 = 0x1.62e4p-1 + 0x1.7f7d1cp-20 */
+    float r = ex_fma(n, -0x1.62e400p-1f, x); /* ln 2 = 0x1.62e4p-1 + 0x1.7f7d1cp-20 */
     r = ex_fma(n, -0x1.7f7d1cp-20f, r);
     float q = 0x1.6a4508p-10f;
     q = ex_fma(q, r, 0x1.1239aap-7f);
@@ -130,7 +130,7 @@ EX_FN float ex_exp(float x)
     q = ex_fma(q, r, 0x1.555492p-3f);
     q = ex_fma(q, r, 0x1.fffffcp-2f);
     float p = ex_fma(q, r * r, r) + 1.0f;
-    float y = ex_float(ex_bits(p) + (ex_bits(t) << 23));  /* times 2^n; the low bits of t hold n */
+    float y = ex_float(ex_bits(p) + (ex_bits(t) << 23)); /* times 2^n; the low bits of t hold n */
     y = ex_pick(x < -0x1.5d589ep+6f, 0.0f, y);
     y = ex_pick(x > 0x1.62e42ep+6f, ex_inf(), y);
     return ex_pick(x == x, y, x);
@@ -156,10 +156,10 @@ EX_FN float ex_log_tail(float f, float e)
 EX_FN float ex_log(float x)
 {
     int small = x < FLT_MIN;
-    float v = ex_pick(small, x * 8388608.0f, x);          /* 2^23 makes subnormals normal */
+    float v = ex_pick(small, x * 8388608.0f, x);           /* 2^23 makes subnormals normal */
     uint32_t e = (ex_bits(v) - 0x3f400000u) & 0xff800000u; /* v = m 2^e, m in [0.75, 1.5) */
     float f = ex_float(ex_bits(v) - e) - 1.0f;
-    float n = (float)(int32_t)e * 0x1p-23f;               /* exact: the low 23 bits of e are 0 */
+    float n = (float)(int32_t)e * 0x1p-23f; /* exact: the low 23 bits of e are 0 */
     float y = ex_log_tail(f, n - ex_pick(small, 23.0f, 0.0f));
     y = ex_pick(x > FLT_MAX, x, y);
     y = ex_pick(x == 0.0f, -ex_inf(), y);
@@ -173,8 +173,8 @@ EX_FN float ex_log1p(float x)
 {
     float u = x + 1.0f;
     uint32_t e = (ex_bits(u) - 0x3f400000u) & 0xff800000u;
-    float scale = ex_float(0x40800000u - e);              /* 4 * 2^-e, normal for every e up to 128 */
-    float xs = ex_float(ex_bits(x) - e);                  /* x 2^-e; x is normal wherever e != 0 */
+    float scale = ex_float(0x40800000u - e); /* 4 * 2^-e, normal for every e up to 128 */
+    float xs = ex_float(ex_bits(x) - e);     /* x 2^-e; x is normal wherever e != 0 */
     float f = xs + ex_fma(0.25f, scale, -1.0f);
     float n = (float)(int32_t)e * 0x1p-23f;
     float y = ex_log_tail(f, n);
@@ -244,9 +244,9 @@ EX_FN float ex_fold16(const float p[16])
 EX_FN float ex_f16_to_f32(uint16_t h)
 {
     uint32_t m = (uint32_t)(h & 0x7fffu) << 13, sign = (uint32_t)(h & 0x8000u) << 16;
-    uint32_t normal = m + 0x38000000u;                     /* exponent bias 15 -> 127 */
-    uint32_t special = (m + 0x70000000u) | ((uint32_t)(m > 0x0f800000u) << 22);    /* inf, quiet NaN */
-    uint32_t tiny = ex_bits(ex_float(m + 0x38800000u) - 0x1p-14f);                 /* exact: renormalises */
+    uint32_t normal = m + 0x38000000u;                                          /* exponent bias 15 -> 127 */
+    uint32_t special = (m + 0x70000000u) | ((uint32_t)(m > 0x0f800000u) << 22); /* inf, quiet NaN */
+    uint32_t tiny = ex_bits(ex_float(m + 0x38800000u) - 0x1p-14f);              /* exact: renormalises */
     uint32_t r = ex_pick_bits(m < 0x00800000u, tiny, normal);
     r = ex_pick_bits(m >= 0x0f800000u, special, r);
     return ex_float(r | sign);
@@ -258,7 +258,7 @@ EX_FN uint16_t ex_f32_to_f16(float x)
     uint32_t b = ex_bits(x), sign = b & 0x80000000u;
     b ^= sign;
     uint32_t special = ex_pick_bits(b > 0x7f800000u, 0x7e00u | ((b >> 13) & 0x3ffu), 0x7c00u);
-    uint32_t tiny = ex_bits(ex_float(b) + 0.5f) - 0x3f000000u;   /* 0.5 has an ulp of 2^-24, f16's smallest */
+    uint32_t tiny = ex_bits(ex_float(b) + 0.5f) - 0x3f000000u; /* 0.5 has an ulp of 2^-24, f16's smallest */
     uint32_t normal = (b - 0x38000000u + 0xfffu + ((b >> 13) & 1u)) >> 13;
     uint32_t r = ex_pick_bits(b < 0x38800000u, tiny, normal);
     r = ex_pick_bits(b >= 0x47800000u, special, r);

@@ -117,8 +117,8 @@ V16_FN int64_t step_features(sluice_type type) { return 64 / (int64_t)row_value_
 /* The features of a word in ascending order. */
 V16_FN void widen(sluice_type type, __m512i word, v16 *out)
 {
-    const __m512i halves = _mm512_set_epi16(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1, 30, 28, 26, 24, 22,
-                                            20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    const __m512i halves = _mm512_set_epi16(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1, 30, 28, 26, 24,
+                                            22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
     __m512i split;
     switch (type) {
     case SLUICE_F16:

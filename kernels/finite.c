@@ -4,16 +4,16 @@
 #include <string.h> /* memcpy: rows may start at any byte */
 
 /* 1 if a value of the row has all bits of `exponent` set. */
-#define ROW_IS_BAD(name, word)                               \
-    static int name(const char *p, int64_t d, word exponent) \
-    {                                                        \
-        word any = 0;                                        \
-        for (int64_t k = 0; k < d; k++) {                    \
-            word v;                                          \
-            memcpy(&v, p + (size_t)k * sizeof v, sizeof v);  \
-            any |= (word)((v & exponent) == exponent);       \
-        }                                                    \
-        return any != 0;                                     \
+#define ROW_IS_BAD(name, word)                                                                                         \
+    static int name(const char *p, int64_t d, word exponent)                                                           \
+    {                                                                                                                  \
+        word any = 0;                                                                                                  \
+        for (int64_t k = 0; k < d; k++) {                                                                              \
+            word v;                                                                                                    \
+            memcpy(&v, p + (size_t)k * sizeof v, sizeof v);                                                            \
+            any |= (word)((v & exponent) == exponent);                                                                 \
+        }                                                                                                              \
+        return any != 0;                                                                                               \
     }
 ROW_IS_BAD(bad16, uint16_t)
 ROW_IS_BAD(bad32, uint32_t)

@@ -48,7 +48,9 @@ typedef __m512 v16;
 #define TIER_NAME "avx2"
 #define TIER_AVX2 1
 enum { TILE_ROWS = 6 };
-typedef struct v16 { __m256 lo, hi; } v16;
+typedef struct v16 {
+    __m256 lo, hi;
+} v16;
 
 #else
 
@@ -56,13 +58,18 @@ typedef struct v16 { __m256 lo, hi; } v16;
 #define TIER_SCALAR 1
 enum { TILE_ROWS = 4 };
 #ifdef __SSE2__
-typedef struct v16 { __m128 q[4]; } v16;
+typedef struct v16 {
+    __m128 q[4];
+} v16;
 #else
-typedef struct v16 { float q[16]; } v16;
+typedef struct v16 {
+    float q[16];
+} v16;
 #endif
 
 #endif
 
+/* clang-format off */
 /* ---- memory and arithmetic ---------------------------------------------------------------------------- */
 
 #if defined TIER_AVX512
@@ -222,6 +229,8 @@ V16_FN v16 v16_log1p(v16 v)
     return v16_load(x);
 }
 
+/* clang-format on */
+
 /* ---- widening, exact ---------------------------------------------------------------------------------- */
 
 #if defined TIER_AVX512
@@ -273,7 +282,7 @@ V16_FN v16 v16_load_f16(const uint16_t *p)
 {
     uint16_t h[16];
     float x[16];
-    memcpy(h, p, sizeof h);                                /* p may be odd */
+    memcpy(h, p, sizeof h); /* p may be odd */
     for (int i = 0; i < 16; i++) x[i] = ex_f16_to_f32(h[i]);
     return v16_load(x);
 }
@@ -281,7 +290,7 @@ V16_FN v16 v16_load_bf16(const uint16_t *p)
 {
     uint16_t h[16];
     float x[16];
-    memcpy(h, p, sizeof h);                                /* p may be odd */
+    memcpy(h, p, sizeof h); /* p may be odd */
     for (int i = 0; i < 16; i++) x[i] = ex_bf16_to_f32(h[i]);
     return v16_load(x);
 }
@@ -390,7 +399,7 @@ V16_FN void v16_transpose8(__m256 r[8])
 }
 V16_FN void v16_transpose(v16 r[16])
 {
-    __m256 a[8], b[8], c[8], d[8];                         /* the quarters (a b) over (c d) become (a c) over (b d) */
+    __m256 a[8], b[8], c[8], d[8]; /* the quarters (a b) over (c d) become (a c) over (b d) */
     for (int i = 0; i < 8; i++) a[i] = r[i].lo, b[i] = r[i].hi, c[i] = r[8 + i].lo, d[i] = r[8 + i].hi;
     v16_transpose8(a), v16_transpose8(b), v16_transpose8(c), v16_transpose8(d);
     for (int i = 0; i < 8; i++) r[i] = v16_pair(a[i], c[i]), r[8 + i] = v16_pair(b[i], d[i]);

@@ -80,8 +80,7 @@ static void row_loss(const sluice_op_loss_args *a, int64_t i, block_sum *b)
     float scale = weight * a->grad_scale, sum = 1.0f + s;
     for (int64_t j = 0; j < c; j++) {
         float p = j == best ? 1.0f / sum : g[j] / sum;
-        float q = j != t ? p : j == best ? -(s / sum)
-                                         : p - 1.0f;
+        float q = j != t ? p : j == best ? -(s / sum) : p - 1.0f;
         g[j] = scale * q + 0.0f;
     }
 }

@@ -84,15 +84,13 @@ static void many_begin(const product *p, const many_tile *t, tile *sums)
 static void many_resume(const product *p, const many_tile *t, tile *sums)
 {
     for (int v = 0; v < t->vectors; v++)
-        for (int r = 0; r < t->rows; r++)
-            sums->sum[r][v] = v16_load_n(many_out(t, r, v), many_lanes(p, t, v), 0.0f);
+        for (int r = 0; r < t->rows; r++) sums->sum[r][v] = v16_load_n(many_out(t, r, v), many_lanes(p, t, v), 0.0f);
 }
 
 static void many_pause(const product *p, const many_tile *t, tile *sums)
 {
     for (int v = 0; v < t->vectors; v++)
-        for (int r = 0; r < t->rows; r++)
-            v16_store_n(many_out(t, r, v), sums->sum[r][v], many_lanes(p, t, v));
+        for (int r = 0; r < t->rows; r++) v16_store_n(many_out(t, r, v), sums->sum[r][v], many_lanes(p, t, v));
 }
 
 static void many_end(const product *p, const many_tile *t, tile *sums)
@@ -142,8 +140,12 @@ static void product_rows(const product *p, int64_t first, int64_t last, char *ou
         many_widen(p, first, last, k, depth, scratch);
         for (int64_t g = 0; g < groups; g += MANY_VECTORS)
             for (int64_t r = first; r < last; r += TILE_ROWS) {
-                many_tile t = { r, cpu_min(TILE_ROWS, last - r), g, cpu_min(MANY_VECTORS, groups - g),
-                                out + (size_t)(r - first) * out_stride + 64 * (size_t)g, out_stride };
+                many_tile t = { r,
+                                cpu_min(TILE_ROWS, last - r),
+                                g,
+                                cpu_min(MANY_VECTORS, groups - g),
+                                out + (size_t)(r - first) * out_stride + 64 * (size_t)g,
+                                out_stride };
                 many_slice(p, &t, scratch + (r - first) * MANY_PITCH, k, depth);
             }
         k += depth;

@@ -9,12 +9,12 @@
  * number of labelled rows can be XORed in (a new round draws anew) without one purpose becoming another
  * below 2^27 rows. */
 typedef enum ex_purpose {
-    EX_GUMBEL  = 1 << 27,   /* keys of the power- scores      */
-    EX_DROPOUT = 2 << 27,   /* dropout masks                  */
-    EX_SHUFFLE = 3 << 27,   /* order of training rows         */
-    EX_INIT    = 4 << 27,   /* initial weights                */
-    EX_FOLDS   = 5 << 27,   /* folds and calibration splits   */
-    EX_START   = 6 << 27    /* the first labelled rows        */
+    EX_GUMBEL = 1 << 27,  /* keys of the power- scores      */
+    EX_DROPOUT = 2 << 27, /* dropout masks                  */
+    EX_SHUFFLE = 3 << 27, /* order of training rows         */
+    EX_INIT = 4 << 27,    /* initial weights                */
+    EX_FOLDS = 5 << 27,   /* folds and calibration splits   */
+    EX_START = 6 << 27    /* the first labelled rows        */
 } ex_purpose;
 
 EX_FN void ex_philox(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4])
@@ -46,16 +46,13 @@ EX_FN float ex_uniform01(uint64_t bits)
 {
     uint32_t zeros = 0;
     bits |= (uint64_t)(bits == 0);
-    for (int width = 32; width > 0; width /= 2)           /* count and shift out the leading zeros */
+    for (int width = 32; width > 0; width /= 2) /* count and shift out the leading zeros */
         if (!(bits >> (64 - width))) bits <<= width, zeros += (uint32_t)width;
     uint32_t mantissa = (uint32_t)(bits >> 40) & 0x7fffffu;
     return ex_float(((126u - zeros) << 23) | mantissa);
 }
 
 /* A standard Gumbel variate: E = -log1p(-u) is exponential, G = -log E.  In [-2.9, 44.4]. */
-EX_FN float ex_gumbel(uint64_t bits)
-{
-    return -ex_log(-ex_log1p(-ex_uniform01(bits)));
-}
+EX_FN float ex_gumbel(uint64_t bits) { return -ex_log(-ex_log1p(-ex_uniform01(bits))); }
 
 #endif

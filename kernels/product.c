@@ -32,7 +32,7 @@ static void product_tile_1(int rows, const float *g, int64_t gs, const float *x,
                            int64_t lanes)
 {
     switch (rows) {
-#define X(r) \
+#define X(r)                                                                                                           \
     case r: product_tile(r, 1, g, gs, x, xs, n, sum, lanes); break;
         TILE_CASES(X)
 #undef X
@@ -43,7 +43,7 @@ static void product_tile_2(int rows, const float *g, int64_t gs, const float *x,
                            int64_t lanes)
 {
     switch (rows) {
-#define X(r) \
+#define X(r)                                                                                                           \
     case r: product_tile(r, 2, g, gs, x, xs, n, sum, lanes); break;
         TILE_CASES(X)
 #undef X

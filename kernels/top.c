@@ -7,8 +7,7 @@
 #include "cpu.h"
 #include "exact.h"
 
-enum { FILTER = 64,
-       SMALL = 16 };
+enum { FILTER = 64, SMALL = 16 };
 
 /* Whether a comes before b.  The row decides between equal ids, so that the order is total whatever the caller gave. */
 static int before(const sluice_entry *a, const sluice_entry *b)

@@ -18,9 +18,9 @@
 enum { EX_BLOCK_CLASSES = 1024 };
 
 typedef struct ex_stat {
-    float z1, z2;     /* largest and second largest y (equal on a tie); z2 = -inf if c = 1 */
+    float z1, z2; /* largest and second largest y (equal on a tie); z2 = -inf if c = 1 */
     float s, t;
-    int32_t best;     /* lowest index of the largest logit; -1 in a row that is not finite */
+    int32_t best; /* lowest index of the largest logit; -1 in a row that is not finite */
 } ex_stat;
 
 /* A divided logit: + 0.0f turns -0 into +0, so that which of two zeros is the maximum cannot matter. */
@@ -43,8 +43,8 @@ EX_FN ex_stat ex_bad_stat(void)
 }
 
 /* The 16 partials of classes [from, to), from a multiple of 16, added to the totals s and t. */
-EX_FN void ex_sum_block(const float *z, int64_t from, int64_t to, float temperature, ex_stat st,
-                        float s[16], float t[16])
+EX_FN void ex_sum_block(const float *z, int64_t from, int64_t to, float temperature, ex_stat st, float s[16],
+                        float t[16])
 {
     float ps[16], pt[16];
     for (int p = 0; p < 16; p++) ps[p] = pt[p] = 0.0f;
@@ -67,10 +67,8 @@ EX_FN ex_stat ex_reduce(const float *z, int64_t c, float temperature)
     for (int64_t j = 0; j < c; j++) {
         float y = ex_logit(z[j], temperature);
         if (!ex_finite(y)) return ex_bad_stat();
-        if (y > st.z1)
-            st.z2 = st.z1, st.z1 = y, st.best = (int32_t)j;
-        else if (y > st.z2)
-            st.z2 = y;
+        if (y > st.z1) st.z2 = st.z1, st.z1 = y, st.best = (int32_t)j;
+        else if (y > st.z2) st.z2 = y;
     }
     for (int p = 0; p < 16; p++) s[p] = t[p] = 0.0f;
     for (int64_t j = 0; j < c; j += EX_BLOCK_CLASSES)
@@ -100,13 +98,10 @@ EX_FN float ex_entropy(ex_stat st, float log_c)
     float h = ex_log1p(st.s) - st.t / (1.0f + st.s);
     h = h < 0.0f ? 0.0f : h;
     h = h > log_c ? log_c : h;
-    return ex_or_nan(log_c > 0.0f ? h / log_c : h);        /* c = 1: 0, by the clamp */
+    return ex_or_nan(log_c > 0.0f ? h / log_c : h); /* c = 1: 0, by the clamp */
 }
 
 /* Energy -t log sum exp(z / t) (Liu et al., NeurIPS 2020) at the temperature the stat was reduced with. */
-EX_FN float ex_energy(ex_stat st, float temperature)
-{
-    return ex_or_nan(-temperature * (st.z1 + ex_log1p(st.s)));
-}
+EX_FN float ex_energy(ex_stat st, float temperature) { return ex_or_nan(-temperature * (st.z1 + ex_log1p(st.s))); }
 
 #endif

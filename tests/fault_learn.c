@@ -23,7 +23,7 @@ static float x[M * D];
 static int32_t target[M];
 static sluice_pool *pool;
 static sluice_labels *labels;
-static sluice_head *head;           /* a good one */
+static sluice_head *head; /* a good one */
 
 typedef sluice_status attempt(sluice *s);
 
@@ -105,7 +105,8 @@ int main(int argc, char **argv)
     for (int i = 0; i < M; i++) target[i] = i % C, x[i * D + i % C] += 2;
     CHECK_OK(s, sluice_pool_from_rows(s, x, SLUICE_F32, M, D, D * sizeof(float), NULL, &pool));
     CHECK_OK(s, sluice_labels_from_array(s, pool, target, C, &labels));
-    CHECK_OK(s, sluice_train(s, pool, &(sluice_train_args){ .size = sizeof(sluice_train_args), .labels = labels }, &head));
+    CHECK_OK(s,
+             sluice_train(s, pool, &(sluice_train_args){ .size = sizeof(sluice_train_args), .labels = labels }, &head));
     CHECK_OK(s, sluice_head_save(s, head, test_path("good.safetensors"), 1));
     each_fails(s, "train a linear head", train_line);
     each_fails(s, "train a layer line", train_mlp);

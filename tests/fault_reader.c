@@ -12,11 +12,14 @@
 
 static const char *const paths[] = { "uring", "pread", "map", "" };
 static const int64_t two_shards[] = { 5000, 3000 };
-enum { WIDTH = 256 };                       /* 1 KiB a row: 8000 rows */
+enum { WIDTH = 256 }; /* 1 KiB a row: 8000 rows */
 
-typedef struct outcome { sluice_status st; int64_t good, wrong; } outcome;  /* rows delivered, of them with other bytes */
+typedef struct outcome {
+    sluice_status st;
+    int64_t good, wrong;
+} outcome; /* rows delivered, of them with other bytes */
 
-static const volatile uint8_t *held;        /* the bytes of the block that is held when change() is called */
+static const volatile uint8_t *held; /* the bytes of the block that is held when change() is called */
 
 /* Reads all; at row change_at (of the pool) change(m) is called while that block is held, before its bytes are used. */
 static outcome read_until(sluice *s, made_pool *m, int64_t max_rows, void (*change)(made_pool *), int64_t change_at)
@@ -90,8 +93,10 @@ static void results(sluice *s)
             read_fault = bad_disk;
             outcome o = read_until(s, &m, 500, NULL, 0);
             read_fault = NULL;
-            CHECK(o.st == SLUICE_E_IO && o.good == 500 && o.wrong == 0, "status %d after %lld rows", o.st, (long long)o.good);
-            CHECK(strstr(sluice_error(s), m.sh[0].path) && strstr(sluice_error(s), "byte 1000000"), "%s", sluice_error(s));
+            CHECK(o.st == SLUICE_E_IO && o.good == 500 && o.wrong == 0, "status %d after %lld rows", o.st,
+                  (long long)o.good);
+            CHECK(strstr(sluice_error(s), m.sh[0].path) && strstr(sluice_error(s), "byte 1000000"), "%s",
+                  sluice_error(s));
         }
         if (case_is("EAGAIN without end, path=%s", paths[p])) {
             read_fault = never;
@@ -105,7 +110,7 @@ static void results(sluice *s)
             read_fault = stutter;
             CHECK_OK(s, pool_gather(s, pool_of(&m), rows, 7, out));
             read_fault = bad_disk;
-            CHECK_OK(s, pool_gather(s, pool_of(&m), rows + 1, 4, out));     /* the good part of both files */
+            CHECK_OK(s, pool_gather(s, pool_of(&m), rows + 1, 4, out)); /* the good part of both files */
             CHECK_SAME(out + 3 * WIDTH, m.rows + 3 * m.row_bytes, m.row_bytes, "row 3");
             CHECK(pool_gather(s, pool_of(&m), rows, 7, out) == SLUICE_E_IO, "%s", sluice_error(s));
             read_fault = NULL;
@@ -117,12 +122,15 @@ static void results(sluice *s)
 
 /* ---- files that change ---- */
 
-static void cut(made_pool *m) { if (truncate(m->sh[0].path, 700 * 1024)) perror("truncate"); }
+static void cut(made_pool *m)
+{
+    if (truncate(m->sh[0].path, 700 * 1024)) perror("truncate");
+}
 
 static void touch(made_pool *m)
 {
     FILE *f = fopen(m->sh[0].path, "r+b");
-    struct timespec t[2] = { { 1, 0 }, { 1, 0 } };          /* a time of its own, whatever the clock's grain */
+    struct timespec t[2] = { { 1, 0 }, { 1, 0 } }; /* a time of its own, whatever the clock's grain */
     fputc(7, f), fclose(f);
     if (utimensat(AT_FDCWD, m->sh[0].path, t, 0)) perror("utimensat");
 }
@@ -138,12 +146,15 @@ static void discard(made_pool *m) { remove(m->sh[0].path); }
 
 static void changes(sluice *s)
 {
-    static const struct { const char *name; void (*change)(made_pool *); } ways[] = {
-        { "cut", cut }, { "written", touch }, { "replaced", replace }, { "removed", discard } };
+    static const struct {
+        const char *name;
+        void (*change)(made_pool *);
+    } ways[] = { { "cut", cut }, { "written", touch }, { "replaced", replace }, { "removed", discard } };
     for (int p = 0; p < 4; p++)
         for (int w = 0; w < 4; w++)
             for (int early = 0; early < 2; early++) {
-                if (!case_is("file %s %s, path=%s", ways[w].name, early ? "before reading" : "while reading", paths[p])) continue;
+                if (!case_is("file %s %s, path=%s", ways[w].name, early ? "before reading" : "while reading", paths[p]))
+                    continue;
                 setenv("SLUICE_READER", paths[p], 1);
                 made_pool m = make_pool(NPY, SLUICE_F32, WIDTH, two_shards, 2, 2);
                 if (early) ways[w].change(&m);
@@ -151,10 +162,11 @@ static void changes(sluice *s)
                 outcome o = read_until(s, &m, 500, early ? NULL : ways[w].change, 4900);
                 sluice_status want = early && ways[w].change == discard ? SLUICE_E_MISSING : SLUICE_E_DATA;
                 bool buffered = p < 2;
-                if (!early && buffered) want = SLUICE_OK;   /* it was read whole, before the change */
+                if (!early && buffered) want = SLUICE_OK; /* it was read whole, before the change */
                 CHECK(o.st == want, "status %d: %s", o.st, sluice_error(s));
                 if (want) CHECK(strstr(sluice_error(s), m.sh[0].path), "%s", sluice_error(s));
-                if (want == SLUICE_E_DATA) CHECK(strstr(sluice_error(s), "changed while being read"), "%s", sluice_error(s));
+                if (want == SLUICE_E_DATA)
+                    CHECK(strstr(sluice_error(s), "changed while being read"), "%s", sluice_error(s));
                 if (want == SLUICE_OK) CHECK(o.good == 8000 && o.wrong == 0, "%lld wrong", (long long)o.wrong);
                 free_pool(&m);
             }
@@ -169,7 +181,8 @@ static void cut_midway(sluice *s)
         setenv("SLUICE_READER", paths[p], 1);
         made_pool m = make_pool(FVECS, SLUICE_F32, WIDTH, two_shards, 2, 3);
         outcome o = read_until(s, &m, 100, cut, 650);
-        CHECK(o.st == SLUICE_E_DATA && o.good < 5000, "status %d after %lld rows: %s", o.st, (long long)o.good, sluice_error(s));
+        CHECK(o.st == SLUICE_E_DATA && o.good < 5000, "status %d after %lld rows: %s", o.st, (long long)o.good,
+              sluice_error(s));
         CHECK(strstr(sluice_error(s), "716800 bytes and had 5140000"), "%s", sluice_error(s));
         free_pool(&m);
     }

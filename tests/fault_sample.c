@@ -22,7 +22,7 @@ static int32_t target[N], group[N];
 static sluice_pool *pool;
 static sluice_labels *labels;
 static sluice_head *head;
-static sluice_picks *picks;         /* good ones */
+static sluice_picks *picks; /* good ones */
 
 typedef sluice_status attempt(sluice *s);
 
@@ -47,12 +47,13 @@ static sluice_status probs(sluice *s)
 }
 static sluice_status mix(sluice *s)
 {
-    return select_by(s, (sluice_select_args){ .head = head, .mix = "margin:1,random:1", .group = group, .per_group = 2 });
+    return select_by(s,
+                     (sluice_select_args){ .head = head, .mix = "margin:1,random:1", .group = group, .per_group = 2 });
 }
 static sluice_status balance(sluice *s)
 {
-    return select_by(s, (sluice_select_args){ .head = head, .strategies = "margin", .group = group, .per_group = 2,
-                                              .balance = 1 });
+    return select_by(
+        s, (sluice_select_args){ .head = head, .strategies = "margin", .group = group, .per_group = 2, .balance = 1 });
 }
 
 static sluice_status write_to(sluice *s, const char *name, const char *manifest)
@@ -82,9 +83,19 @@ static sluice_status score(sluice *s)
 static sluice_status simulate(sluice *s)
 {
     char *table = NULL;
-    sluice_simulate_args a = { .size = sizeof a, .labels = labels, .test = pool, .test_labels = labels, .start = 20,
-                               .strategies = "random,margin", .batch = 10, .rounds = 1, .seeds = 1, .force = 1,
-                               .train.l2 = 0.1, .out = test_path("sim"), .out_table = &table };
+    sluice_simulate_args a = { .size = sizeof a,
+                               .labels = labels,
+                               .test = pool,
+                               .test_labels = labels,
+                               .start = 20,
+                               .strategies = "random,margin",
+                               .batch = 10,
+                               .rounds = 1,
+                               .seeds = 1,
+                               .force = 1,
+                               .train.l2 = 0.1,
+                               .out = test_path("sim"),
+                               .out_table = &table };
     sluice_status st = sluice_simulate(s, pool, &a);
     CHECK(!st == !!table, "status %d and table %p", st, (void *)table);
     sluice_free(table);

@@ -6,12 +6,12 @@
 #include "harness.h"
 
 /* status and a part of the message; the message never holds a control character but the newline before a hint. */
-#define CHECK_FAILS(s, call, status, part)                                                 \
-    do {                                                                                   \
-        sluice_status st_ = (call);                                                        \
-        const char *error_ = sluice_error(s);                                              \
-        check_(st_ == SLUICE_##status && strstr(error_, part), __FILE__, __LINE__, #call,  \
-               "status %d, want %d: '%s', want '%s'", st_, SLUICE_##status, error_, part); \
+#define CHECK_FAILS(s, call, status, part)                                                                             \
+    do {                                                                                                               \
+        sluice_status st_ = (call);                                                                                    \
+        const char *error_ = sluice_error(s);                                                                          \
+        check_(st_ == SLUICE_##status && strstr(error_, part), __FILE__, __LINE__, #call,                              \
+               "status %d, want %d: '%s', want '%s'", st_, SLUICE_##status, error_, part);                             \
     } while (0)
 
 typedef struct blob {

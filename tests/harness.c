@@ -6,7 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static struct { const char *only; char text[256]; int cases, failed, case_failed; char folder[64]; const char *skipped; } t;
+static struct {
+    const char *only;
+    char text[256];
+    int cases, failed, case_failed;
+    char folder[64];
+    const char *skipped;
+} t;
 
 static void close_case(void)
 {
@@ -74,7 +80,8 @@ void check_(int ok, const char *file, int line, const char *text, const char *fo
     fail_line(file, line, what);
 }
 
-void check_near_(double got, double want, double tol, const char *file, int line, const char *text, const char *format, ...)
+void check_near_(double got, double want, double tol, const char *file, int line, const char *text, const char *format,
+                 ...)
 {
     if (got == want || (isnan(got) && isnan(want)) || fabs(got - want) <= tol) return;
     char why[512], what[1024];

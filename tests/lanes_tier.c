@@ -38,10 +38,7 @@ static void load_tails(const void *end, int64_t n, float out[5][16])
     v16_store(out[4], v16_load_u8_n((const uint8_t *)(e - n), n, -2.5f));
 }
 
-static void store_tail(void *end, int64_t n, const float v[16])
-{
-    v16_store_n((float *)end - n, v16_load(v), n);
-}
+static void store_tail(void *end, int64_t n, const float v[16]) { v16_store_n((float *)end - n, v16_load(v), n); }
 
 #if defined TIER_AVX512
 #define LANES_TABLE lanes_avx512

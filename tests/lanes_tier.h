@@ -11,15 +11,17 @@ typedef struct lanes_input {
 } lanes_input;
 
 /* One vector of results for each operation that lanes.h offers, and 16 for the transpose. */
+/* clang-format off */
 #define LANES_OPS(X) \
     X(load) X(set1) X(zero) X(add) X(sub) X(mul) X(div) X(fma) X(sqrt) X(gt_select) X(exp) X(log1p) \
     X(load_f16) X(load_bf16) X(load_i8) X(load_u8)
+/* clang-format on */
 
 enum {
 #define X(name) LANES_##name,
     LANES_OPS(X)
 #undef X
-    LANES_transpose,
+        LANES_transpose,
     LANES_COUNT = LANES_transpose + 16
 };
 

@@ -73,8 +73,7 @@ static void rounded(int64_t n)
             for (int64_t i = from; i < n && i < from + BLOCK_IMAGES; i++)
                 for (int64_t o = 0; o < q.out_h * q.out_w; o++) {
                     int64_t at = k < depth ? conv_pixel(&q, o / q.out_w, o % q.out_w, k / q.cin / 3, k / q.cin % 3) : 0;
-                    float v = k == depth ? 1 : at < 0 ? 0
-                                                      : x[i * d + at * q.cin + k % q.cin];
+                    float v = k == depth ? 1 : at < 0 ? 0 : x[i * d + at * q.cin + k % q.cin];
                     sum = fmaf(g[i * wide + o * q.cout + co], v, sum);
                 }
             want[j] += sum;

@@ -173,8 +173,7 @@ static void subnormal_step(void)
 static void in_place(void)
 {
     if (!case_is("in place, and overlap refused")) return;
-    enum { N = 40,
-           D = 33 };
+    enum { N = 40, D = 33 };
     static float x[N * D + 1], want[N * D];
     fill_normal(x, N * D, 6);
     sluice *s = tier_open(0, 2);

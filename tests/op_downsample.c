@@ -61,9 +61,7 @@ static void one(shape k, size_t off)
 static void rounded(void)
 {
     if (!case_is("mean of rounded sums: pixels ascending, one division")) return;
-    enum { H = 7,
-           W = 9,
-           C = 19 };
+    enum { H = 7, W = 9, C = 19 };
     static float x[H * W * C], out[C];
     fill_normal(x, H * W * C, 3);
     for (int t = 0; t < tier_count(); t++) {
@@ -86,14 +84,10 @@ static void rounded(void)
 int main(int argc, char **argv)
 {
     static const shape shapes[] = {
-        { SLUICE_POOL_MAX, 1, 2, 2, 1, 2 },
-        { SLUICE_POOL_MAX, 5, 7, 9, 17, 2 },
-        { SLUICE_POOL_MAX, 2, 9, 6, 32, 3 },
-        { SLUICE_POOL_MAX, 0, 4, 4, 3, 2 },
-        { SLUICE_POOL_AVERAGE, 3, 8, 8, 5, 4 },
-        { SLUICE_POOL_AVERAGE, 2, 5, 6, 18, 2 },
-        { SLUICE_POOL_GLOBAL, 1, 1, 1, 1, 0 },
-        { SLUICE_POOL_GLOBAL, 9, 4, 4, 33, 0 },
+        { SLUICE_POOL_MAX, 1, 2, 2, 1, 2 },     { SLUICE_POOL_MAX, 5, 7, 9, 17, 2 },
+        { SLUICE_POOL_MAX, 2, 9, 6, 32, 3 },    { SLUICE_POOL_MAX, 0, 4, 4, 3, 2 },
+        { SLUICE_POOL_AVERAGE, 3, 8, 8, 5, 4 }, { SLUICE_POOL_AVERAGE, 2, 5, 6, 18, 2 },
+        { SLUICE_POOL_GLOBAL, 1, 1, 1, 1, 0 },  { SLUICE_POOL_GLOBAL, 9, 4, 4, 33, 0 },
         { SLUICE_POOL_GLOBAL, 2, 7, 7, 16, 0 },
     };
     test_begin(argc, argv);

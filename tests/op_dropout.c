@@ -34,8 +34,7 @@ static void one(int64_t n, int64_t d, float rate, uint64_t seed, uint64_t step, 
 static void statistics(void)
 {
     if (!case_is("share of zeros, and masks that differ")) return;
-    enum { N = 200,
-           D = 500 };
+    enum { N = 200, D = 500 };
     static float a[N * D], b[N * D];
     sluice *s = tier_open(0, 1);
     int zeros = 0, same = 0;

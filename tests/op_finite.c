@@ -18,8 +18,7 @@ static void one(sluice_type type, int64_t n, int64_t d, size_t gap, size_t off)
     rng r = { 3 };
     for (int64_t i = 0; i < n; i++) {
         int64_t k = (int64_t)(rng_u64(&r) % (uint64_t)d);
-        if (i % 3 == 0) typed_spoil(&x, i, k, i % 2 ? NAN : i % 4 ? INFINITY
-                                                                  : -INFINITY);
+        if (i % 3 == 0) typed_spoil(&x, i, k, i % 2 ? NAN : i % 4 ? INFINITY : -INFINITY);
     }
     static const uint32_t largest = 0x7f7fffffu;
     static const uint16_t largest_f16 = 0x7bff, largest_bf16 = 0xff7f;

@@ -12,9 +12,7 @@ static float chain(const typed *x, const weights *m, const float *bias, int64_t 
     for (int64_t k = 0; k < m->d; k++) acc = fmaf((float)x->raw[i * m->d + k], m->w[j * m->d + k], acc);
     if (integer) acc = fmaf(x->scale ? x->scale[i] : 1.0f, acc, bias ? bias[j] : 0.0f);
     acc = acc + 0.0f;
-    return relu ? (acc > 0 ? acc : acc == acc ? 0
-                                              : acc)
-                : acc;
+    return relu ? (acc > 0 ? acc : acc == acc ? 0 : acc) : acc;
 }
 
 /* Against double: |error| <= (d + 2) u * sum of magnitudes, u = 2^-24; i8 round twice more. */
@@ -126,7 +124,7 @@ static void foreign_environment(void)
             for (int foreign = 0; foreign < 2; foreign++) {
                 unsigned before = _mm_getcsr(), strange = 0x1F80 | 0x8040 | 0x4000; /* FTZ, DAZ, round up */
                 if (foreign) _mm_setcsr(strange);
-                sluice_op_forward_args a = { sluice_rows(x, SLUICE_F32, 20, 2), m.packed, NULL, 1, 0,
+                sluice_op_forward_args a = { sluice_rows(x, SLUICE_F32, 20, 2),           m.packed, NULL, 1, 0,
                                              sluice_rows(out[foreign], SLUICE_F32, 20, 1) };
                 sluice_status st = sluice_op_forward(s, &a);
                 unsigned after = _mm_getcsr();
@@ -150,7 +148,7 @@ static void no_negative_zero(void)
         for (int64_t j = 0; j < c; j++) m.packed[j / 16 * 16 + j % 16] = -1.0f, m.bias[j] = -0.0f;
         for (int t = 0; t < tier_count(); t++) {
             sluice *s = tier_open(t, 1);
-            sluice_op_forward_args a = { sluice_rows(x, SLUICE_F32, 3, 1), m.packed, m.bias, c, 0,
+            sluice_op_forward_args a = { sluice_rows(x, SLUICE_F32, 3, 1),  m.packed, m.bias, c, 0,
                                          sluice_rows(out, SLUICE_F32, 3, c) };
             CHECK_OK(s, sluice_op_forward(s, &a));
             CHECK_SAME(out, zero, (size_t)c * 12, "%s, c=%lld", tier_name(t), (long long)c);
@@ -166,7 +164,7 @@ static void refusals(void)
     sluice *s = tier_open(0, 1);
     float x[8] = { 1 }, out[8] = { 5 };
     weights m = weights_new(2, 4, 3);
-    sluice_op_forward_args good = { sluice_rows(x, SLUICE_F32, 2, 4), m.packed, NULL, 2, 0,
+    sluice_op_forward_args good = { sluice_rows(x, SLUICE_F32, 2, 4),  m.packed, NULL, 2, 0,
                                     sluice_rows(out, SLUICE_F32, 2, 2) },
                            a = good;
     a.out.cols = 3, a.out.stride = 12;

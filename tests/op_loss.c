@@ -102,9 +102,7 @@ static void one(int64_t n, int64_t c, const char *data, int weighted, size_t pad
 static void block_order(void)
 {
     if (!case_is("sum over blocks of 4,096 rows")) return;
-    enum { N = 13000,
-           C = 3,
-           BLOCK = 4096 };
+    enum { N = 13000, C = 3, BLOCK = 4096 };
     static float z[N * C];
     static int32_t target[N];
     const float weight[C] = { 0.3f, 0.7f, 1.1f }; /* without them the sums of float losses are exact in any order */

@@ -46,7 +46,7 @@ static void scan(sluice *s, const shape *p, const typed *x, const weights *m, fl
 static void composed(sluice *s, const shape *p, const typed *x, const weights *m, float *logits, columns *out)
 {
     sluice_op_forward_args f = { x->view, m->packed, p->bias ? m->bias : NULL,
-                                 p->c, 0, sluice_rows(logits, SLUICE_F32, p->n, p->c) };
+                                 p->c,    0,         sluice_rows(logits, SLUICE_F32, p->n, p->c) };
     sluice_op_score_args a = { f.out, p->temperature, wanted(out) };
     CHECK_OK(s, sluice_op_forward(s, &f));
     CHECK_OK(s, sluice_op_score(s, &a));

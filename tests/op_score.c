@@ -5,8 +5,8 @@
 #include "uncertainty.h"
 
 enum { COLUMNS = 7 };
-static const char *const names[COLUMNS] = { "least-confidence", "margin", "ratio", "entropy",
-                                            "energy", "confidence", "prediction" };
+static const char *const names[COLUMNS] = { "least-confidence", "margin",     "ratio",     "entropy",
+                                            "energy",           "confidence", "prediction" };
 
 /* All columns [COLUMNS][n], each guarded. */
 typedef struct columns {
@@ -108,8 +108,7 @@ static void one(int64_t n, int64_t c, float t, size_t gap, size_t off, int spoil
     rng r = { (uint64_t)(n * 31 + c) };
     for (int64_t i = 0; i < n; i++) {
         fill_row(row, c, i, &r);
-        if (spoil && i % 5 == 3) row[(i * 13) % c] = i % 2 ? NAN : i % 4 ? INFINITY
-                                                                         : -INFINITY;
+        if (spoil && i % 5 == 3) row[(i * 13) % c] = i % 2 ? NAN : i % 4 ? INFINITY : -INFINITY;
         memcpy((char *)z.p + (size_t)i * stride, row, (size_t)c * 4);
     }
     columns first = columns_new(n);
@@ -158,8 +157,7 @@ static void confident_tail(void)
 static void subsets(void)
 {
     if (!case_is("each column alone")) return;
-    enum { N = 33,
-           C = 20 };
+    enum { N = 33, C = 20 };
     static float z[N * C], alone[N];
     fill_normal(z, N * C, 5);
     for (int t = 0; t < tier_count(); t++) {

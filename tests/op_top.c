@@ -31,14 +31,8 @@ static int64_t sorted(const float *score, const uint64_t *ids, const uint64_t *s
     return count;
 }
 
-typedef enum shape { RANDOM,
-                     EQUAL,
-                     FEW,
-                     ASCENDING,
-                     DESCENDING,
-                     MIXED,
-                     SHAPES } shape;
-static const char *const shape_names[SHAPES] = { "random", "equal", "few values",
+typedef enum shape { RANDOM, EQUAL, FEW, ASCENDING, DESCENDING, MIXED, SHAPES } shape;
+static const char *const shape_names[SHAPES] = { "random",    "equal",      "few values",
                                                  "ascending", "descending", "NaN, infinite, zeros" };
 
 static void fill(float *p, int64_t n, shape kind, uint64_t seed)
@@ -79,7 +73,7 @@ static void one(int t, shape kind, int64_t n, int64_t k, int64_t block, int with
     sluice *s = tier_open(t, 1);
     for (int64_t i = 0; i < n || i == 0; i += block) {
         int64_t rows = n - i < block ? n - i : block;
-        sluice_op_top_args a = { score + i, with_ids ? ids + i : NULL, rows, i, with_skip ? skip : NULL, &state,
+        sluice_op_top_args a = { score + i,    with_ids ? ids + i : NULL, rows, i, with_skip ? skip : NULL, &state,
                                  i + rows >= n };
         CHECK_OK(s, sluice_op_top(s, &a));
     }
@@ -138,12 +132,9 @@ int main(int argc, char **argv)
 {
     static const struct {
         int64_t n, k, block;
-    } sizes[] = {
-        { 0, 1, 1 }, { 1, 1, 1 }, { 1, 10, 1 }, { 70, 1, 7 }, { 500, 3, 500 }, { 500, 100, 1 }, { 3000, 10, 999 }, /* then k near n */
-        { 3000, 3000, 64 },
-        { 3000, 2999, 1000 },
-        { 20000, 1000, 4096 }
-    };
+    } sizes[] = { { 0, 1, 1 },        { 1, 1, 1 },          { 1, 10, 1 },         { 70, 1, 7 },
+                  { 500, 3, 500 },    { 500, 100, 1 },      { 3000, 10, 999 }, /* then k near n */
+                  { 3000, 3000, 64 }, { 3000, 2999, 1000 }, { 20000, 1000, 4096 } };
     test_begin(argc, argv);
     for (int t = 0; t < tier_count(); t++)
         for (int kind = 0; kind < SHAPES; kind++)

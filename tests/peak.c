@@ -23,10 +23,11 @@ int main(int argc, char **argv)
     int status;
     struct rusage used;
     if (wait4(child, &status, 0, &used) < 0) return perror("peak: wait"), 1;
-    long mib = used.ru_maxrss / 1024;       /* Linux counts KiB */
+    long mib = used.ru_maxrss / 1024; /* Linux counts KiB */
     fprintf(stderr, "peak %ld MiB, limit %ld MiB\n", mib, limit);
     if (!WIFEXITED(status) || WEXITSTATUS(status)) {
-        fprintf(stderr, "peak: the command ended with status %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+        fprintf(stderr, "peak: the command ended with status %d\n",
+                WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
         return 1;
     }
     return mib > limit;

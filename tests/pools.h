@@ -6,14 +6,19 @@
 #include "pool.h"
 #include <sys/stat.h>
 
-typedef enum layout { NPY, FBIN, FVECS, MEMORY } layout;    /* 128-byte header, 8-byte header, 4 bytes before each row, none */
+typedef enum layout {
+    NPY,
+    FBIN,
+    FVECS,
+    MEMORY
+} layout; /* 128-byte header, 8-byte header, 4 bytes before each row, none */
 static const char *const layout_name[] = { "npy", "fbin", "fvecs", "memory" };
 
 enum { SHARDS_MAX = 8 };
 typedef struct made_pool {
     sluice_pool pool;
     shard sh[SHARDS_MAX];
-    uint8_t *rows;              /* [pool.rows, row_bytes]: what must be read */
+    uint8_t *rows; /* [pool.rows, row_bytes]: what must be read */
     size_t row_bytes;
 } made_pool;
 
@@ -26,7 +31,8 @@ static inline void note_facts(shard *sh)
 }
 
 /* Shard i has counts[i] rows; bytes are random, so a NaN may be among the values. */
-static inline made_pool make_pool(layout l, sluice_type type, int64_t d, const int64_t *counts, int shards, uint64_t seed)
+static inline made_pool make_pool(layout l, sluice_type type, int64_t d, const int64_t *counts, int shards,
+                                  uint64_t seed)
 {
     static int files;
     made_pool m = { .row_bytes = (size_t)d * sluice_type_bytes(type) };
@@ -42,7 +48,10 @@ static inline made_pool make_pool(layout l, sluice_type type, int64_t d, const i
     for (int i = 0; i < shards; i++) {
         shard *sh = &m.sh[i];
         size_t header = l == NPY ? 128 : l == FBIN ? 8 : 0, before = l == FVECS ? 4 : 0;
-        *sh = (shard){ .first_row = first, .rows = counts[i], .type = type, .offset = header + before,
+        *sh = (shard){ .first_row = first,
+                       .rows = counts[i],
+                       .type = type,
+                       .offset = header + before,
                        .stride = before + m.row_bytes };
         size_t bytes = header + (size_t)counts[i] * sh->stride;
         uint8_t *data = calloc(bytes + 1, 1);

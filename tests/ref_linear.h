@@ -10,11 +10,11 @@
 enum { REF_PARAMETERS = 40 };
 
 typedef struct ref_problem {
-    const double *x;            /* [m, d] */
+    const double *x; /* [m, d] */
     const int32_t *target;
-    const double *weight;       /* [c] or NULL */
+    const double *weight; /* [c] or NULL */
     int m, d, c;
-    double l2;                  /* C of sum w CE + |W|^2/(2C) */
+    double l2; /* C of sum w CE + |W|^2/(2C) */
 } ref_problem;
 
 /* Class probabilities of a row; theta is W [c, d] then b [c].  Returns -log p[target]. */

@@ -121,9 +121,9 @@ static inline int same_picks(const sluice_picks *a, const sluice_picks *b)
         if (sluice_picks_count(a, l) != sluice_picks_count(b, l)) return 0;
         const sluice_pick *p = sluice_picks_get(a, l), *q = sluice_picks_get(b, l);
         for (int64_t i = 0; i < sluice_picks_count(a, l); i++)
-            if (p[i].row != q[i].row || p[i].id64 != q[i].id64 || float_bits(p[i].score) != float_bits(q[i].score)
-                || p[i].prediction != q[i].prediction || float_bits(p[i].confidence) != float_bits(q[i].confidence)
-                || strcmp(p[i].strategy, q[i].strategy) != 0)
+            if (p[i].row != q[i].row || p[i].id64 != q[i].id64 || float_bits(p[i].score) != float_bits(q[i].score) ||
+                p[i].prediction != q[i].prediction || float_bits(p[i].confidence) != float_bits(q[i].confidence) ||
+                strcmp(p[i].strategy, q[i].strategy) != 0)
                 return 0;
     }
     return 1;

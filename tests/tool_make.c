@@ -71,8 +71,7 @@ static double value_at(long row, long j)
 {
     if (is_nan_row(row) && j == o.width / 2) return NAN;
     double v = rint((signal_at(class_of(row), j) + noise_at(row, j)) * 64) / 64 + 0.0; /* no -0 */
-    return v > 15 ? 15 : v < -15 ? -15
-                                 : v;
+    return v > 15 ? 15 : v < -15 ? -15 : v;
 }
 
 /* ---- elements ---- */
@@ -245,12 +244,8 @@ static void set(const char *arg)
         const char *key;
         long *value;
     } numbers[] = {
-        { "rows", &o.rows },
-        { "first", &o.first },
-        { "every", &o.every },
-        { "classes", &o.classes },
-        { "width", &o.width },
-        { "names", &o.names },
+        { "rows", &o.rows },       { "first", &o.first }, { "every", &o.every },
+        { "classes", &o.classes }, { "width", &o.width }, { "names", &o.names },
     };
     const char *value = strchr(arg, '=');
     if (!value) die("no value in", arg);
@@ -275,12 +270,8 @@ int main(int argc, char **argv)
         const char *name;
         void (*make)(FILE *);
     } kinds[] = {
-        { "npy", make_npy },
-        { "safetensors", make_safetensors },
-        { "fbin", make_fbin },
-        { "idx", make_idx },
-        { "labels", make_labels },
-        { "ids", make_ids },
+        { "npy", make_npy },       { "safetensors", make_safetensors }, { "fbin", make_fbin },
+        { "idx", make_idx },       { "labels", make_labels },           { "ids", make_ids },
         { "groups", make_groups },
     };
     if (argc < 3) die("usage: tool_make KIND OUT [key=value...], not", argc > 1 ? argv[1] : "");

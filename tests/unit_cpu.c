@@ -8,7 +8,8 @@ static void tiers(void)
 {
     if (!case_is("forcing a tier")) return;
     const char *why = NULL;
-    CHECK(!cpu_backend("avx9", &why) && why && strstr(why, "'avx9'") && strstr(why, "scalar"), "%s", why ? why : "no reason");
+    CHECK(!cpu_backend("avx9", &why) && why && strstr(why, "'avx9'") && strstr(why, "scalar"), "%s",
+          why ? why : "no reason");
     const sluice_backend *scalar = cpu_backend("scalar", &why);
     CHECK(scalar && !strcmp(scalar->name, "cpu/scalar"), "the scalar tier runs everywhere");
     setenv("SLUICE_CPU", "scalar", 1);
@@ -22,8 +23,8 @@ static void tiers(void)
     const sluice_backend *best = cpu_backend(NULL, &why);
     unsetenv("SLUICE_CPU");
     CHECK(best && best == cpu_backend(NULL, &why), "an empty SLUICE_CPU means the best");
-    CHECK(best && !strncmp(best->name + 4, cpu_tier_names(), strlen(best->name + 4)), "the best tier is listed first: %s",
-          cpu_tier_names());
+    CHECK(best && !strncmp(best->name + 4, cpu_tier_names(), strlen(best->name + 4)),
+          "the best tier is listed first: %s", cpu_tier_names());
 }
 
 static void table_is_full(void)

@@ -17,9 +17,7 @@ static void flat(const csv *c, char *out, size_t size)
     out[0] = 0;
     for (int64_t r = 0; r < c->rows; r++)
         for (int j = 0; j < c->cols[r] && n < size; j++)
-            n += (size_t)snprintf(out + n, size - n, "%s%s", j ? "|" : r ? ";"
-                                                                         : "",
-                                  c->cell[r][j]);
+            n += (size_t)snprintf(out + n, size - n, "%s%s", j ? "|" : r ? ";" : "", c->cell[r][j]);
 }
 
 static void good(void)
@@ -103,10 +101,9 @@ static void positions(void)
 static void many(void)
 {
     if (!case_is("written and read back")) return;
-    static const char *const texts[] = { "plain", "", "a,b", "say \"hi\"", "two\nlines",
-                                         "cr\r", " spaces ", "\"", "\xc3\xa9" };
-    enum { TEXTS = sizeof texts / sizeof *texts,
-           ROWS = 500 };
+    static const char *const texts[] = { "plain", "",         "a,b", "say \"hi\"", "two\nlines",
+                                         "cr\r",  " spaces ", "\"",  "\xc3\xa9" };
+    enum { TEXTS = sizeof texts / sizeof *texts, ROWS = 500 };
     outfile *f = NULL;
     csv c = { 0 };
     const char *path = test_path("w.csv");

@@ -33,8 +33,8 @@ static void by_definition(sluice *s)
     if (!case_is("figures")) return;
     float z[N * C];
     int32_t target[N];
-    double nll = 0, bins[15] = {0}, f1 = 0, ece = 0, t = 0.75;
-    int64_t right = 0, confusion[C][C] = {{0}};
+    double nll = 0, bins[15] = { 0 }, f1 = 0, ece = 0, t = 0.75;
+    int64_t right = 0, confusion[C][C] = { { 0 } };
     draw(z, target, 3);
     for (int i = 0; i < N; i++) {
         int best = largest(z + i * C);
@@ -68,8 +68,8 @@ static void by_definition(sluice *s)
 static void wilson(sluice *s)
 {
     if (!case_is("Wilson interval")) return;
-    float z[20] = {0};
-    int32_t target[10] = {0};
+    float z[20] = { 0 };
+    int32_t target[10] = { 0 };
     for (int i = 0; i < 10; i++) z[2 * i] = 1, target[i] = i < 2;
     sluice_eval_result r;
     CHECK_OK(s, evaluate_logits(s, z, target, 10, 2, 1, &r));
@@ -114,7 +114,7 @@ static void by_name(sluice *s)
     sluice_pool *pool = NULL;
     sluice_labels *labels = NULL;
     sluice_head *h = NULL;
-    sluice_eval_result r = {0};
+    sluice_eval_result r = { 0 };
     CHECK_OK(s, sluice_pool_from_rows(s, x, SLUICE_F32, 6, 1, 4, NULL, &pool));
     CHECK_OK(s, sluice_labels_from_array(s, pool, target, 3, &labels));
     char **own = labels->names;
@@ -122,7 +122,7 @@ static void by_name(sluice *s)
     CHECK_OK(s, head_new(s, "linear", (int64_t[3]){ 1 }, 2, head_names, &h));
     CHECK_OK(s, head_tensors(s, h));
     h->layers[0].w[0] = 1, h->layers[0].w[1] = -1;
-    h->train_count = 2;                                                 /* row 0 by its bytes, row 4 by pool and id */
+    h->train_count = 2; /* row 0 by its bytes, row 4 by pool and id */
     h->train_ids = mem_new(s, 2, 8), h->train_row_hash = mem_new(s, 2, 8);
     h->train_row_hash[0] = hash_bytes(x, 4, 0), h->train_ids[0] = 999, h->train_ids[1] = sluice_pool_id64(pool, 4);
     CHECK_OK(s, head_prepare(s, h));

@@ -48,8 +48,9 @@ static double sqrt_error(float x) { return ex_sqrt(x) == (float)sqrt((double)x) 
 static void within(const char *name, double (*error)(float), double limit)
 {
     if (!case_is("%s of every float", name)) return;
-    static const float edges[] = { 0.0f, 1.0f, 2.0f, 0.5f, 0.75f, 1.5f, FLT_MIN, FLT_MAX, INFINITY, NAN, 88.72283f,
-                                   87.33654f, 0x1.5d589ep+6f, 0x1.62e42ep+6f, 103.97f, 0x1p-24f, 0x1p-149f, 0x1p+24f };
+    static const float edges[] = { 0.0f,           1.0f,           2.0f,     0.5f,     0.75f,     1.5f,
+                                   FLT_MIN,        FLT_MAX,        INFINITY, NAN,      88.72283f, 87.33654f,
+                                   0x1.5d589ep+6f, 0x1.62e42ep+6f, 103.97f,  0x1p-24f, 0x1p-149f, 0x1p+24f };
     double worst = 0;
     float at = 0;
     for (uint64_t u = 0; u <= UINT32_MAX; u += stride()) {
@@ -71,7 +72,7 @@ static void exp_never_decreases(void)
     if (!case_is("exp never decreases")) return;
     int64_t wrong = 0;
     float at = 0;
-    for (uint64_t u = 0; u < 0x42c00000u; u += stride()) {          /* 0 .. 96 and 0 .. -96 */
+    for (uint64_t u = 0; u < 0x42c00000u; u += stride()) { /* 0 .. 96 and 0 .. -96 */
         float x = ex_float((uint32_t)u), up = ex_float((uint32_t)u + 1);
         if (ex_exp(up) < ex_exp(x) || ex_exp(-up) > ex_exp(-x)) wrong++, at = x;
     }
@@ -165,9 +166,11 @@ static void widening(void)
         float a = ex_f16_to_f32((uint16_t)h), b = ex_bf16_to_f32((uint16_t)h);
         double va = f16_value(h), vb = bf16_value(h);
         if (isnan(va) ? !isnan(a) || (ex_f32_to_f16(a) & 0x7c00u) != 0x7c00u || !(ex_f32_to_f16(a) & 0x3ffu)
-                      : a != va || !signbit(a) != !signbit(va) || ex_f32_to_f16(a) != h) wrong++;
+                      : a != va || !signbit(a) != !signbit(va) || ex_f32_to_f16(a) != h)
+            wrong++;
         if (isnan(vb) ? !isnan(b) || !isnan(ex_bf16_to_f32(ex_f32_to_bf16(b)))
-                      : b != vb || !signbit(b) != !signbit(vb) || ex_f32_to_bf16(b) != h) wrong++;
+                      : b != vb || !signbit(b) != !signbit(vb) || ex_f32_to_bf16(b) != h)
+            wrong++;
     }
     CHECK(wrong == 0, "%d of 131072", wrong);
 }
@@ -177,7 +180,7 @@ static int narrows(uint32_t h, double (*value)(uint32_t), uint16_t (*narrow)(flo
 {
     double lo = value(h), hi = value(h + 1), middle;
     if (isinf(hi)) hi = past_last;
-    middle = (lo + hi) / 2;                                 /* exact in double, and in float32 for all but past_last */
+    middle = (lo + hi) / 2; /* exact in double, and in float32 for all but past_last */
     float m = (float)middle, below = nextafterf(m, 0), above = nextafterf(m, INFINITY);
     uint32_t even = h & 1 ? h + 1 : h;
     return narrow(m) == even && narrow(below) == h && narrow(above) == h + 1 && narrow(-m) == (even | 0x8000u) &&
@@ -201,7 +204,7 @@ static void order_keys(void)
 {
     if (!case_is("order keys")) return;
     int64_t wrong = 0;
-    for (uint64_t u = 0; u < 0x7f800000u; u += stride()) {          /* each x, its successor and their negatives */
+    for (uint64_t u = 0; u < 0x7f800000u; u += stride()) { /* each x, its successor and their negatives */
         float x = ex_float((uint32_t)u), up = ex_float((uint32_t)u + 1);
         uint32_t k = ex_order_key(x), kn = ex_order_key(-x);
         if (!(ex_order_key(up) > k) || !(ex_order_key(-up) < kn) || (u ? kn >= k : kn != k)) wrong++;
@@ -212,13 +215,13 @@ static void order_keys(void)
     CHECK(ex_bits(ex_order_score(0)) == 0x7fc00000u, "key 0 is NaN");
 }
 
-static uint64_t unshift(uint64_t y, int s)                  /* inverse of x ^ (x >> s) */
+static uint64_t unshift(uint64_t y, int s) /* inverse of x ^ (x >> s) */
 {
     uint64_t x = y;
     for (int i = s; i < 64; i += s) x = y ^ (x >> s);
     return x;
 }
-static uint64_t inverse_of(uint64_t odd)                    /* modulo 2^64, by Newton */
+static uint64_t inverse_of(uint64_t odd) /* modulo 2^64, by Newton */
 {
     uint64_t x = odd;
     for (int i = 0; i < 6; i++) x *= 2 - odd * x;
@@ -256,11 +259,16 @@ static void hash(void)
 static void philox(void)
 {
     if (!case_is("Philox known answers")) return;
-    static const struct { uint32_t ctr[4], key[2], want[4]; } kat[] = {   /* Random123, kat_vectors, philox4x32 10 */
+    static const struct {
+        uint32_t ctr[4], key[2], want[4];
+    } kat[] = {
+        /* Random123, kat_vectors, philox4x32 10 */
         { { 0, 0, 0, 0 }, { 0, 0 }, { 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8 } },
-        { { 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff }, { 0xffffffff, 0xffffffff },
+        { { 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff },
+          { 0xffffffff, 0xffffffff },
           { 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd } },
-        { { 0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344 }, { 0xa4093822, 0x299f31d0 },
+        { { 0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344 },
+          { 0xa4093822, 0x299f31d0 },
           { 0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1 } },
     };
     uint32_t out[4], again[4];
@@ -313,7 +321,10 @@ static void fold(void)
     CHECK(ex_bits(ex_fold16(p)) == ex_bits(q[0]), "%a, by halves %a", (double)ex_fold16(p), (double)q[0]);
 }
 
-typedef struct scores { double confidence, least, margin, ratio, entropy, energy; int64_t best; } scores;
+typedef struct scores {
+    double confidence, least, margin, ratio, entropy, energy;
+    int64_t best;
+} scores;
 
 /* By the definitions, in double, from the logits after the division (which the contract rounds to float32). */
 static scores reference(const float *z, int64_t c, float temperature)
@@ -403,8 +414,8 @@ static void bad_rows(void)
             float z[3] = { 1, 2, 3 };
             z[at] = bad[i];
             ex_stat st = ex_reduce(z, 3, 1);
-            float all[] = { st.z1, ex_confidence(st), ex_least_confidence(st), ex_margin(st), ex_ratio(st),
-                            ex_entropy(st, ex_log(3)), ex_energy(st, 1) };
+            float all[] = { st.z1,        ex_confidence(st),         ex_least_confidence(st), ex_margin(st),
+                            ex_ratio(st), ex_entropy(st, ex_log(3)), ex_energy(st, 1) };
             for (size_t k = 0; k < sizeof all / sizeof *all; k++)
                 CHECK(ex_bits(all[k]) == 0x7fc00000u, "value %zu is %08x", k, ex_bits(all[k]));
             CHECK(st.best == -1, "best is %d", st.best);

@@ -9,7 +9,7 @@ int main(int argc, char **argv)
     test_begin(argc, argv);
     static uint64_t ids[M], turned[M];
     static int32_t fold[M], other[M];
-    int64_t count[FOLDS] = {0}, same = 0;
+    int64_t count[FOLDS] = { 0 }, same = 0;
     for (int i = 0; i < M; i++) ids[i] = (uint64_t)i * 3, turned[M - 1 - i] = ids[i];
     fold_assign(1, ids, M, FOLDS, fold);
 

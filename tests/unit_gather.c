@@ -13,7 +13,11 @@ static double value(const uint8_t *p, sluice_type type)
     switch (type) {
     case SLUICE_F32: memcpy(&f, p, 4); return f;
     case SLUICE_F64: memcpy(&x, p, 8); return (float)x;
-    case SLUICE_BF16: memcpy(&h, p, 2); w = (uint32_t)h << 16; memcpy(&f, &w, 4); return f;
+    case SLUICE_BF16:
+        memcpy(&h, p, 2);
+        w = (uint32_t)h << 16;
+        memcpy(&f, &w, 4);
+        return f;
     case SLUICE_I8: return (int8_t)*p;
     case SLUICE_U8: return *p;
     case SLUICE_F16: break;
@@ -38,7 +42,8 @@ static void gathered(sluice *s, made_pool *m, const int64_t *rows, int64_t count
         const uint8_t *row = m->rows + (size_t)rows[i] * m->row_bytes;
         double scale = m->sh[k].scale ? m->sh[k].scale[rows[i] - m->sh[k].first_row] : 1;
         for (int64_t j = 0; j < d; j++)
-            CHECK_NEAR(((float *)out.p)[i * d + j], (float)(scale * value(row + (size_t)j * sluice_type_bytes(type), type)), 0,
+            CHECK_NEAR(((float *)out.p)[i * d + j],
+                       (float)(scale * value(row + (size_t)j * sluice_type_bytes(type), type)), 0,
                        "row %lld, place %lld, column %lld", (long long)rows[i], (long long)i, (long long)j);
     }
     guarded_free(&out);
@@ -53,15 +58,15 @@ static void orders(sluice *s, made_pool *m, uint64_t seed)
     gathered(s, m, rows, 0);
     rows[0] = n - 1;
     gathered(s, m, rows, 1);
-    for (int64_t i = 0; i < 500; i++) rows[count++] = (int64_t)(rng_u64(&r) % (uint64_t)n);    /* any order, repeats */
+    for (int64_t i = 0; i < 500; i++) rows[count++] = (int64_t)(rng_u64(&r) % (uint64_t)n); /* any order, repeats */
     gathered(s, m, rows, count);
     count = 0;
-    for (int64_t i = n; i-- > 0 && count < MOST;) rows[count++] = i;                           /* descending, all neighbours */
+    for (int64_t i = n; i-- > 0 && count < MOST;) rows[count++] = i; /* descending, all neighbours */
     gathered(s, m, rows, count);
-    for (int64_t i = 0; i < 300; i++) rows[i] = n / 2;                                         /* one row, many times */
+    for (int64_t i = 0; i < 300; i++) rows[i] = n / 2; /* one row, many times */
     gathered(s, m, rows, 300);
     count = 0;
-    for (int64_t i = 0; i < n && count < MOST; i += 97) rows[count++] = i;                     /* gaps */
+    for (int64_t i = 0; i < n && count < MOST; i += 97) rows[count++] = i; /* gaps */
     gathered(s, m, rows, count);
 }
 
@@ -103,7 +108,7 @@ static void scales(sluice *s)
     fill_normal(scale, 500, 4);
     m.sh[0].scale = scale, m.sh[1].scale = scale + 300;
     orders(s, &m, 12);
-    m.sh[1].scale = NULL;                       /* neighbours in the stage, but not of one shard */
+    m.sh[1].scale = NULL; /* neighbours in the stage, but not of one shard */
     orders(s, &m, 13);
     free_pool(&m);
 }

@@ -10,13 +10,18 @@ static char *const three[] = { "ant", "bee", "cat" };
 
 static void good_lines(sluice *s)
 {
-    static const struct { const char *line; int64_t shape[3]; int layers; int64_t features; } cases[] = {
+    static const struct {
+        const char *line;
+        int64_t shape[3];
+        int layers;
+        int64_t features;
+    } cases[] = {
         { "linear", { 7 }, 1, 7 },
         { "linear", { 4, 5, 2 }, 1, 40 },
         { "mlp:16,relu,drop:0.25,linear", { 7 }, 4, 16 },
         { "conv3:8,relu,pool2,conv5:4/2,relu,gap,linear", { 28, 28, 1 }, 7, 4 },
         { "conv1:3,pool3,linear", { 10, 7, 2 }, 3, 18 },
-        { "conv3:2,linear", { 5, 6, 0 }, 2, 60 },                       /* a picture without channels has one */
+        { "conv3:2,linear", { 5, 6, 0 }, 2, 60 }, /* a picture without channels has one */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         if (!case_is("line %s", cases[i].line)) continue;
@@ -36,7 +41,11 @@ static void good_lines(sluice *s)
 
 static void bad_lines(sluice *s)
 {
-    static const struct { const char *line; int64_t shape[3]; sluice_status want; } cases[] = {
+    static const struct {
+        const char *line;
+        int64_t shape[3];
+        sluice_status want;
+    } cases[] = {
         { "", { 7 }, SLUICE_E_USAGE },
         { "relu", { 7 }, SLUICE_E_USAGE },
         { "linear,linear", { 7 }, SLUICE_E_USAGE },
@@ -110,8 +119,8 @@ static void conv_by_definition(const layer *l, const double *x, double *y)
                         for (int64_t i = 0; i < c->cin; i++) {
                             int64_t iy = oy * c->stride + ky - c->kernel / 2, ix = ox * c->stride + kx - c->kernel / 2;
                             if (iy < 0 || ix < 0 || iy >= c->h || ix >= c->w) continue;
-                            sum += x[(iy * c->w + ix) * c->cin + i]
-                                 * (double)l->w[((o * c->kernel + ky) * c->kernel + kx) * c->cin + i];
+                            sum += x[(iy * c->w + ix) * c->cin + i] *
+                                   (double)l->w[((o * c->kernel + ky) * c->kernel + kx) * c->cin + i];
                         }
                 y[(oy * c->out_w + ox) * c->cout + o] = sum;
             }
@@ -155,7 +164,10 @@ static void head_by_definition(const sluice_head *h, const float *row, double *o
     memcpy(out, x, (size_t)h->classes * sizeof *out);
 }
 
-static const struct { const char *line; int64_t shape[3]; } heads[] = {
+static const struct {
+    const char *line;
+    int64_t shape[3];
+} heads[] = {
     { "linear", { 37 } },
     { "mlp:19,relu,drop:0.5,linear", { 37 } },
     { "conv3:5,relu,pool2,conv5:4/2,relu,gap,linear", { 9, 10, 2 } },
@@ -366,7 +378,10 @@ static void write_edited(sluice *s, const char *from, const char *to, const char
 /* Replacements that keep the file whole as a .safetensors but lie about the head. */
 static void hostile(sluice *s)
 {
-    static const struct { const char *from, *to; sluice_status want; const char *says;
+    static const struct {
+        const char *from, *to;
+        sluice_status want;
+        const char *says;
     } cases[] = {
         { "\"sluice-head\"", "\"pt\"", SLUICE_E_FORMAT, "not a head" },
         { "\"version\":\"1\"", "\"version\":\"2\"", SLUICE_E_FORMAT, "version" },
@@ -470,13 +485,15 @@ static void check_import(sluice *s, const char *path, const char *bias, const ch
 
 static void imports(sluice *s)
 {
-    static const float v[8] = { 1, -2, 0.5f, 3, 0, -0.25f, 7, -8 }, zero[2] = {0};
+    static const float v[8] = { 1, -2, 0.5f, 3, 0, -0.25f, 7, -8 }, zero[2] = { 0 };
     static const uint16_t bf16[8] = { 0x3f80, 0xc000, 0x3f00, 0x4040, 0, 0xbe80, 0x40e0, 0xc100 };
     static const uint16_t f16[8] = { 0x3c00, 0xc000, 0x3800, 0x4200, 0, 0xb400, 0x4700, 0xc800 };
     const char *path = test_path("import.safetensors");
     if (case_is("fc of a state dict, f32")) {
-        write_tensors(path, "{\"fc.weight\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
-                            "\"fc.bias\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[24,32]}}", v, 32);
+        write_tensors(path,
+                      "{\"fc.weight\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
+                      "\"fc.bias\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[24,32]}}",
+                      v, 32);
         check_import(s, path, NULL, NULL, v, v + 6);
     }
     if (case_is("a prefix, bf16, no bias")) {
@@ -488,8 +505,10 @@ static void imports(sluice *s)
         CHECK(strstr(sluice_error(s), "--prefix"), "%s", sluice_error(s));
     }
     if (case_is("classifier, f16")) {
-        write_tensors(path, "{\"classifier.weight\":{\"dtype\":\"F16\",\"shape\":[2,3],\"data_offsets\":[0,12]},"
-                            "\"classifier.bias\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[12,16]}}", f16, 16);
+        write_tensors(path,
+                      "{\"classifier.weight\":{\"dtype\":\"F16\",\"shape\":[2,3],\"data_offsets\":[0,12]},"
+                      "\"classifier.bias\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[12,16]}}",
+                      f16, 16);
         check_import(s, path, NULL, NULL, v, v + 6);
         sluice_head *h = NULL;
         CHECK(head_import(s, path, NULL, NULL, three, 3, &h) == SLUICE_E_SHAPE, "three names: %s", sluice_error(s));
@@ -498,8 +517,10 @@ static void imports(sluice *s)
         sluice_head *h = NULL;
         write_tensors(path, "{\"fc.weight\":{\"dtype\":\"F32\",\"shape\":[6],\"data_offsets\":[0,24]}}", v, 24);
         CHECK(head_import(s, path, NULL, NULL, NULL, 0, &h) == SLUICE_E_SHAPE, "%s", sluice_error(s));
-        write_tensors(path, "{\"fc.weight\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]},"
-                            "\"fc.bias\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[16,32]}}", v, 32);
+        write_tensors(path,
+                      "{\"fc.weight\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]},"
+                      "\"fc.bias\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[16,32]}}",
+                      v, 32);
         CHECK(head_import(s, path, NULL, NULL, NULL, 0, &h) == SLUICE_E_SHAPE, "%s", sluice_error(s));
         write_tensors(path, "{\"fc.weight\":{\"dtype\":\"I32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}", v, 24);
         CHECK(head_import(s, path, NULL, NULL, NULL, 0, &h) == SLUICE_E_TYPE, "%s", sluice_error(s));
@@ -523,7 +544,7 @@ static void write_npy(const char *path, const char *shape, const float *v, int n
 
 static void npy_imports(sluice *s)
 {
-    static const float v[8] = { 1, -2, 0.5f, 3, 0, -0.25f, 7, -8 }, zero[2] = {0};
+    static const float v[8] = { 1, -2, 0.5f, 3, 0, -0.25f, 7, -8 }, zero[2] = { 0 };
     char w[512], b[512];
     snprintf(w, sizeof w, "%s", test_path("w.npy")), snprintf(b, sizeof b, "%s", test_path("b.npy"));
     if (!case_is("npy weight and bias")) return;

@@ -1,7 +1,7 @@
 /* unit_lanes.c - the operations of kernels/lanes.h: by definition, lane by lane, and bit for bit in every tier
  * that this machine runs.  Definitions are written with IEEE operators and libm here, never with lanes.h. */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE  /* MAP_ANONYMOUS */
+#define _GNU_SOURCE /* MAP_ANONYMOUS */
 #endif
 #include "harness.h"
 #include "lanes_tier.h"
@@ -22,8 +22,8 @@ static void find_tiers(void)
 #ifdef LANES_avx512
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) lane_tiers[lane_tier_count++] = &lanes_avx2;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl"))
         lane_tiers[lane_tier_count++] = &lanes_avx512;
 #endif
 }
@@ -81,19 +81,21 @@ static void define(const lanes_input *in, float out[LANES_COUNT][16])
 
 static float any_float(int kind)
 {
-    static const float special[] = { 0, -0.0f, 1, -1, INFINITY, -INFINITY, NAN, 0x1p-149f, -0x1p-126f, 0x1.fffffep+127f,
-                                     0.5f, 3, -87.4f, 88.7f, 1e-30f, -0.99999994f };
+    static const float special[] = { 0,           -0.0f, 1,         -1,         INFINITY,
+                                     -INFINITY,   NAN,   0x1p-149f, -0x1p-126f, 0x1.fffffep+127f,
+                                     0.5f,        3,     -87.4f,    88.7f,      1e-30f,
+                                     -0.99999994f };
     uint32_t r = next_random();
     if (kind == 0) return float_of(r);
     if (kind == 1) return special[r % 16];
-    return (float)(int32_t)r * 0x1p-27f;                     /* the size of logits */
+    return (float)(int32_t)r * 0x1p-27f; /* the size of logits */
 }
 
 static void fill(lanes_input *in, int kind)
 {
     for (int i = 0; i < 16; i++) {
         in->a[i] = any_float(kind), in->b[i] = any_float(kind), in->c[i] = any_float(kind);
-        if (i % 3 == 1) in->c[i] = -(in->a[i] * in->b[i]);  /* fma cancels */
+        if (i % 3 == 1) in->c[i] = -(in->a[i] * in->b[i]); /* fma cancels */
         if (i % 5 == 1) in->b[i] = in->a[i];
         in->half[i] = (uint16_t)next_random(), in->byte[i] = (uint8_t)next_random();
         for (int j = 0; j < 16; j++) in->square[i][j] = any_float(kind);

@@ -119,8 +119,7 @@ static double difference(const network *n, int64_t rows, const float *weight, co
 static void gradients(const char *line, int64_t h, int64_t w, int64_t c, int weighted)
 {
     if (!case_is("gradients of %s on %dx%dx%d weighted=%d", line, (int)h, (int)w, (int)c, weighted)) return;
-    enum { ROWS = 5,
-           CLASSES = 3 };
+    enum { ROWS = 5, CLASSES = 3 };
     const float weight[CLASSES] = { 0.5f, 2, 1 };
     for (int t = 0; t < tier_count(); t++) {
         sluice *s = tier_open(t, 2);
@@ -174,8 +173,7 @@ static data bars(int64_t m, int classes, uint64_t seed)
         int kind = b.target[i] = (int32_t)(i % classes), at = (int)(rng_u64(&r) % 8);
         b.ids[i] = 1000 + (uint64_t)i * 7;
         for (int j = 0; j < 8; j++) {
-            int pixel = kind == 0 ? at * 8 + j : kind == 1 ? j * 8 + at
-                                                           : j * 8 + (at + j) % 8;
+            int pixel = kind == 0 ? at * 8 + j : kind == 1 ? j * 8 + at : j * 8 + (at + j) % 8;
             b.x[i * 128 + pixel * 2 + 1] += 4;
         }
     }

@@ -19,7 +19,7 @@ static void make_rows(float *x, int32_t *target, int64_t m, int64_t d, int c, ui
 static void against_newton(sluice *s, double l2, const float *class_weight)
 {
     if (!case_is("C=%g weights=%d", l2, class_weight != NULL)) return;
-    float x[M * D], w[WEIGHTS] = {0}, b[C] = {0};
+    float x[M * D], w[WEIGHTS] = { 0 }, b[C] = { 0 };
     int32_t target[M];
     make_rows(x, target, M, D, C, 5);
     linear_fit fit = { .x = x,
@@ -67,8 +67,8 @@ static uint64_t solution(sluice *s, int64_t m, int64_t d, int c)
         .x = x, .target = target, .m = m, .d = d, .c = c, .l2 = 1, .w = w, .b = b, .max_iterations = 15
     };
     CHECK_OK(s, lbfgs_fit(s, &fit));
-    uint64_t h = hash_bytes(w, (size_t)(c * d) * sizeof *w,
-                            hash_bytes(b, (size_t)c * sizeof *b, (uint64_t)fit.iterations));
+    uint64_t h =
+        hash_bytes(w, (size_t)(c * d) * sizeof *w, hash_bytes(b, (size_t)c * sizeof *b, (uint64_t)fit.iterations));
     CHECK(fit.iterations > 2, "%d iterations", fit.iterations);
     free(x), free(w), free(b), free(target);
     return h;
@@ -93,7 +93,7 @@ static void same_bits(int64_t m, int64_t d, int c)
 static void blank_rows(sluice *s)
 {
     if (!case_is("blank rows")) return;
-    float x[8 * 2] = {0}, w[4] = {0}, b[2] = {0};
+    float x[8 * 2] = { 0 }, w[4] = { 0 }, b[2] = { 0 };
     int32_t target[8] = { 0, 0, 0, 0, 0, 0, 1, 1 };
     linear_fit fit = { .x = x, .target = target, .m = 8, .d = 2, .c = 2, .l2 = 1, .w = w, .b = b };
     CHECK_OK(s, lbfgs_fit(s, &fit));
@@ -103,7 +103,7 @@ static void blank_rows(sluice *s)
 
 static void stops(sluice *s)
 {
-    float x[M * D], w[WEIGHTS] = {0}, b[C] = {0};
+    float x[M * D], w[WEIGHTS] = { 0 }, b[C] = { 0 };
     int32_t target[M];
     make_rows(x, target, M, D, C, 5);
     linear_fit fit = { .x = x, .target = target, .m = M, .d = D, .c = C, .l2 = 1, .w = w, .b = b, .max_iterations = 2 };

@@ -11,7 +11,13 @@ enum { M = 150, D = 4, C = 3 };
 static const double path[] = { 1e-4, 1e-3, 1e-2, 1e-1, 1, 10 };
 static char *const names[] = { "a", "b", "c", "d", "e", "f" };
 
-typedef struct rows { float *x; int32_t *target; uint64_t *ids; int64_t m, d; int c; } rows;
+typedef struct rows {
+    float *x;
+    int32_t *target;
+    uint64_t *ids;
+    int64_t m, d;
+    int c;
+} rows;
 
 /* Overlapping clouds far from the origin and not of unit size. */
 static rows make_rows(int64_t m, int64_t d, int c, uint64_t seed)
@@ -35,8 +41,15 @@ static void free_rows(rows *r) { free(r->x), free(r->target), free(r->ids); }
 
 static train_set set_of(const rows *r)
 {
-    return (train_set){ .x = r->x, .target = r->target, .ids = r->ids, .m = r->m, .shape = { r->d }, .width = r->d,
-                        .classes = r->c, .names = names, .fingerprint = 77 };
+    return (train_set){ .x = r->x,
+                        .target = r->target,
+                        .ids = r->ids,
+                        .m = r->m,
+                        .shape = { r->d },
+                        .width = r->d,
+                        .classes = r->c,
+                        .names = names,
+                        .fingerprint = 77 };
 }
 
 static const sluice_train_args plain = { .size = sizeof plain };
@@ -327,7 +340,7 @@ static void from_pool(sluice *s)
     sluice_pool *pool = NULL;
     sluice_labels *labels = NULL, *test = NULL;
     sluice_head *h = NULL;
-    sluice_eval_result e = {0};
+    sluice_eval_result e = { 0 };
     CHECK_OK(s, sluice_pool_from_rows(s, r.x, SLUICE_F32, M, D, D * 4, r.ids, &pool));
     CHECK_OK(s, sluice_labels_from_array(s, pool, first, C, &labels));
     CHECK_OK(s, sluice_labels_from_array(s, pool, all, C, &test));

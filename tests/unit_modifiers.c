@@ -21,7 +21,7 @@ static void set_up(void)
     for (int64_t i = 0; i < N; i++) {
         double u = rng_uniform(&r);
         group[i] = u < 0.01 ? -1 : (int32_t)(GROUPS * pow(rng_uniform(&r), 6));
-        for (int k = 0; k < D; k++) x[i * D + k] = rintf(x[i * D + k] * 8) / 8;       /* equal rows: equal scores */
+        for (int k = 0; k < D; k++) x[i * D + k] = rintf(x[i * D + k] * 8) / 8; /* equal rows: equal scores */
     }
     pool = memory_pool(s, x, SLUICE_F32, N, D, NULL);
     head = test_head(s, D, C, 1, 5);
@@ -74,7 +74,11 @@ static int64_t walk_turns(sluice_pick *p, int64_t n, int64_t k)
     return m;
 }
 
-typedef struct ranked { double score; uint64_t hash; int64_t row; } ranked;
+typedef struct ranked {
+    double score;
+    uint64_t hash;
+    int64_t row;
+} ranked;
 static int by_rank(const void *a, const void *b)
 {
     const ranked *p = a, *q = b;
@@ -100,8 +104,14 @@ static void modified(const char *strategy, int64_t k, int64_t per_group, int bal
     if (per_group) n = walk_groups(want, n, per_group);
     if (balance) n = walk_turns(want, n, k);
     if (n > k) n = k;
-    sluice_picks *got = pick(s, pool, (sluice_select_args){ .head = head, .strategies = strategy, .k = k, .seed = 3,
-                             .group = per_group ? group : NULL, .per_group = per_group, .balance = balance });
+    sluice_picks *got = pick(s, pool,
+                             (sluice_select_args){ .head = head,
+                                                   .strategies = strategy,
+                                                   .k = k,
+                                                   .seed = 3,
+                                                   .group = per_group ? group : NULL,
+                                                   .per_group = per_group,
+                                                   .balance = balance });
     compare(got, want, n);
     sluice_picks_free(got);
     free(want);
@@ -183,8 +193,13 @@ static void stream(int grouped, int balanced, int room)
         if (n > k) n = k;
 
         candidates c;
-        pick_rules rules = { .k = k, .seed = 9, .room = room, .group = grouped ? small_group : NULL, .group_count = 11,
-                             .per_group = per_group, .classes = balanced ? C : 0 };
+        pick_rules rules = { .k = k,
+                             .seed = 9,
+                             .room = room,
+                             .group = grouped ? small_group : NULL,
+                             .group_count = 11,
+                             .per_group = per_group,
+                             .classes = balanced ? C : 0 };
         CHECK_OK(s, candidates_init(s, &c, &rules));
         for (int i = 0; i < ROWS; i += 10)
             CHECK_OK(s, candidates_add(s, &c, score + i, class_of + i, NULL, 10, i, NULL));

@@ -15,15 +15,9 @@ static void kinds(void)
         sluice_type type;
         int bytes, int_bytes, is_signed;
     } all[] = {
-        { "<f2", SLUICE_F16, 2, 0, 0 },
-        { "<f4", SLUICE_F32, 4, 0, 0 },
-        { "<f8", SLUICE_F64, 8, 0, 0 },
-        { "|i1", SLUICE_I8, 1, 1, 1 },
-        { "|u1", SLUICE_U8, 1, 1, 0 },
-        { "<i1", SLUICE_I8, 1, 1, 1 },
-        { "<i2", SLUICE_I8, 2, 2, 1 },
-        { "<u4", SLUICE_U8, 4, 4, 0 },
-        { "<i8", SLUICE_I8, 8, 8, 1 },
+        { "<f2", SLUICE_F16, 2, 0, 0 }, { "<f4", SLUICE_F32, 4, 0, 0 }, { "<f8", SLUICE_F64, 8, 0, 0 },
+        { "|i1", SLUICE_I8, 1, 1, 1 },  { "|u1", SLUICE_U8, 1, 1, 0 },  { "<i1", SLUICE_I8, 1, 1, 1 },
+        { "<i2", SLUICE_I8, 2, 2, 1 },  { "<u4", SLUICE_U8, 4, 4, 0 },  { "<i8", SLUICE_I8, 8, 8, 1 },
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         for (int version = 1; version <= 3; version++) {

@@ -128,8 +128,9 @@ static void manifest(void)
           "strategy");
     CHECK(json_integer_value(json_object_get(json_object_get(m, "counts"), "excluded")) == 1, "excluded");
     json_t *shard = json_array_get(json_object_get(json_object_get(in, "pool"), "shards"), 0);
-    CHECK(strcmp(json_string_value(json_object_get(shard, "name")), "x, 1.npy") == 0
-          && json_integer_value(json_object_get(shard, "bytes")) == 128 + 32, "shard");
+    CHECK(strcmp(json_string_value(json_object_get(shard, "name")), "x, 1.npy") == 0 &&
+              json_integer_value(json_object_get(shard, "bytes")) == 128 + 32,
+          "shard");
     CHECK(json_object_get(json_object_get(m, "run"), "seconds") &&
               json_object_get(json_object_get(m, "run"), "backend"),
           "run");

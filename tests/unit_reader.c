@@ -22,18 +22,21 @@ static void read_all(sluice *s, made_pool *m, reader_plan plan, int hold)
         block b;
         CHECK_OK(s, st = reader_next(s, r, &b, &end));
         if (st || end) break;
-        CHECK(b.first_row == next && b.rows > 0 && b.rows <= reader_block_rows(r), "block of %lld rows at %lld, expected row %lld",
-              (long long)b.rows, (long long)b.first_row, (long long)next);
+        CHECK(b.first_row == next && b.rows > 0 && b.rows <= reader_block_rows(r),
+              "block of %lld rows at %lld, expected row %lld", (long long)b.rows, (long long)b.first_row,
+              (long long)next);
         CHECK(!plan.max_rows || b.rows <= plan.max_rows, "%lld rows", (long long)b.rows);
-        CHECK(b.view.rows == b.rows && b.view.cols == m->pool.width, "view %lld x %lld", (long long)b.view.rows, (long long)b.view.cols);
+        CHECK(b.view.rows == b.rows && b.view.cols == m->pool.width, "view %lld x %lld", (long long)b.view.rows,
+              (long long)b.view.cols);
         for (int64_t i = 0; i < b.rows; i++)
-            CHECK_SAME((const uint8_t *)b.view.data + (size_t)i * b.view.stride, m->rows + (size_t)(next + i) * m->row_bytes,
-                       m->row_bytes, "row %lld", (long long)(next + i));
+            CHECK_SAME((const uint8_t *)b.view.data + (size_t)i * b.view.stride,
+                       m->rows + (size_t)(next + i) * m->row_bytes, m->row_bytes, "row %lld", (long long)(next + i));
         for (int i = 0; i < m->pool.shard_count; i++) {
             const shard *sh = &m->sh[i];
             bool inside = b.first_row >= sh->first_row && b.first_row < sh->first_row + sh->rows;
             CHECK(!inside || b.first_row + b.rows <= sh->first_row + sh->rows, "the block crosses shard %d", i);
-            CHECK(!inside || !sh->scale || b.view.scale == sh->scale + (b.first_row - sh->first_row), "scales of shard %d", i);
+            CHECK(!inside || !sh->scale || b.view.scale == sh->scale + (b.first_row - sh->first_row),
+                  "scales of shard %d", i);
         }
         next += b.rows;
         held[holding++] = b;
@@ -43,15 +46,19 @@ static void read_all(sluice *s, made_pool *m, reader_plan plan, int hold)
         }
     }
     CHECK(next == last, "ended at row %lld of %lld", (long long)next, (long long)last);
-    if (!st) CHECK(reader_bytes(r) >= (double)((size_t)(last - plan.first_row) * m->row_bytes), "%g bytes", reader_bytes(r));
+    if (!st)
+        CHECK(reader_bytes(r) >= (double)((size_t)(last - plan.first_row) * m->row_bytes), "%g bytes", reader_bytes(r));
     reader_close(r);
 }
 
 static void every_way(sluice *s)
 {
     static const int64_t uneven[] = { 1000, 1, 0, 37, 4096, 300 }, one[] = { 5000 }, single[] = { 1 }, none[] = { 0 };
-    static const struct { const int64_t *counts; int shards; const char *name; } pools[] = {
-        { uneven, 6, "uneven" }, { one, 1, "one" }, { single, 1, "single row" }, { none, 1, "no row" } };
+    static const struct {
+        const int64_t *counts;
+        int shards;
+        const char *name;
+    } pools[] = { { uneven, 6, "uneven" }, { one, 1, "one" }, { single, 1, "single row" }, { none, 1, "no row" } };
     static const sluice_type types[] = { SLUICE_F32, SLUICE_F16, SLUICE_I8 };
     for (int p = 0; p < 4; p++)
         for (int l = NPY; l <= MEMORY; l++)
@@ -59,7 +66,8 @@ static void every_way(sluice *s)
                 for (int k = 0; k < 4; k++) {
                     const char *path = paths[p];
                     int64_t d = k == 1 ? 33 : 64;
-                    if (!case_is("path=%s layout=%s type=%s pool=%s", path, layout_name[l], sluice_type_name(types[t]), pools[k].name))
+                    if (!case_is("path=%s layout=%s type=%s pool=%s", path, layout_name[l], sluice_type_name(types[t]),
+                                 pools[k].name))
                         continue;
                     setenv("SLUICE_READER", path, 1);
                     made_pool m = make_pool(l, types[t], d, pools[k].counts, pools[k].shards, 1 + (uint64_t)k);
@@ -68,7 +76,7 @@ static void every_way(sluice *s)
                     read_all(s, &m, (reader_plan){ .mem_bytes = 16 << 20, .max_rows = 1 << 20 }, 1);
                     if (k == 0) {
                         read_all(s, &m, (reader_plan){ .mem_bytes = m.row_bytes * 9 }, 2);
-                        read_all(s, &m, (reader_plan){ .mem_bytes = m.row_bytes }, 1);          /* one buffer of one row */
+                        read_all(s, &m, (reader_plan){ .mem_bytes = m.row_bytes }, 1); /* one buffer of one row */
                         read_all(s, &m, (reader_plan){ .mem_bytes = 1 << 20, .first_row = 990, .rows = 50 }, 1);
                         read_all(s, &m, (reader_plan){ .first_row = m.pool.rows }, 1);
                     }
@@ -87,7 +95,7 @@ static void large(sluice *s)
         made_pool m = make_pool(FBIN, SLUICE_F32, 771, counts, 2, 5);
         read_all(s, &m, (reader_plan){ .mem_bytes = 8 << 20 }, 1);
         read_all(s, &m, (reader_plan){ .mem_bytes = 64 << 20 }, 2);
-        for (int i = 0; i < 2; i++) {                                   /* from the disk */
+        for (int i = 0; i < 2; i++) { /* from the disk */
             int fd = open(m.sh[i].path, O_RDONLY);
             fsync(fd), posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), close(fd);
         }
@@ -140,7 +148,9 @@ static void opened(sluice *s)
             }
             write_file(path, file, at);
             sluice_pool *pool = NULL;
-            CHECK_OK(s, sluice_pool_open(s, &(sluice_pool_args){ .size = sizeof(sluice_pool_args), .paths = &path, .path_count = 1 }, &pool));
+            CHECK_OK(s, sluice_pool_open(
+                            s, &(sluice_pool_args){ .size = sizeof(sluice_pool_args), .paths = &path, .path_count = 1 },
+                            &pool));
             if (!pool) continue;
             setenv("SLUICE_READER", paths[p], 1);
             made_pool m = { .pool = *pool, .rows = (uint8_t *)rows, .row_bytes = D * 4 };
@@ -169,13 +179,17 @@ static void refusals(sluice *s)
     made_pool m = make_pool(NPY, SLUICE_F32, 64, counts, 1, 3);
     reader *r = NULL;
     if (case_is("a row larger than the budget")) {
-        CHECK(reader_open(s, pool_of(&m), &(reader_plan){ .mem_bytes = 255 }, &r) == SLUICE_E_MEMORY, "%s", sluice_error(s));
+        CHECK(reader_open(s, pool_of(&m), &(reader_plan){ .mem_bytes = 255 }, &r) == SLUICE_E_MEMORY, "%s",
+              sluice_error(s));
         CHECK(strstr(sluice_error(s), "256 bytes") && strstr(sluice_error(s), "255 bytes"), "%s", sluice_error(s));
     }
     if (case_is("rows outside the pool")) {
-        CHECK(reader_open(s, pool_of(&m), &(reader_plan){ .first_row = 50, .rows = 51 }, &r) == SLUICE_E_INTERNAL, "%s", sluice_error(s));
-        CHECK(reader_open(s, pool_of(&m), &(reader_plan){ .first_row = 101 }, &r) == SLUICE_E_INTERNAL, "%s", sluice_error(s));
-        CHECK(reader_open(s, pool_of(&m), &(reader_plan){ .rows = -1 }, &r) == SLUICE_E_INTERNAL, "%s", sluice_error(s));
+        CHECK(reader_open(s, pool_of(&m), &(reader_plan){ .first_row = 50, .rows = 51 }, &r) == SLUICE_E_INTERNAL, "%s",
+              sluice_error(s));
+        CHECK(reader_open(s, pool_of(&m), &(reader_plan){ .first_row = 101 }, &r) == SLUICE_E_INTERNAL, "%s",
+              sluice_error(s));
+        CHECK(reader_open(s, pool_of(&m), &(reader_plan){ .rows = -1 }, &r) == SLUICE_E_INTERNAL, "%s",
+              sluice_error(s));
     }
     if (case_is("an unknown SLUICE_READER")) {
         setenv("SLUICE_READER", "tape", 1);
@@ -198,7 +212,7 @@ static void holding_all(sluice *s)
     while (held < 8 && reader_next(s, r, &b[held], &end) == SLUICE_OK) held++;
     CHECK(held >= 2 && held < 8, "%d blocks", held);
     CHECK(strstr(sluice_error(s), "held"), "%s", sluice_error(s));
-    reader_close(r);                                        /* takes back what is held */
+    reader_close(r); /* takes back what is held */
     free_pool(&m);
 }
 
@@ -217,7 +231,7 @@ static void cancelled(sluice *s)
         sluice_cancel(s);
         CHECK(reader_next(s, r, &b, &end) == SLUICE_E_CANCELLED, "%s", sluice_error(s));
         s->cancelled = 0;
-        reader_close(r);                                    /* with reads under way */
+        reader_close(r); /* with reads under way */
         free_pool(&m);
     }
     unsetenv("SLUICE_READER");

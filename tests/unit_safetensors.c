@@ -3,7 +3,7 @@
 
 static sluice *s;
 
-#define T(name, dtype, shape, from, to) \
+#define T(name, dtype, shape, from, to)                                                                                \
     "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" from "," to "]}"
 
 static void good(void)
@@ -208,10 +208,7 @@ static void writer(void)
         const st_tensor *r = safetensors_find(&f, t[i].name);
         CHECK(r && r->bytes == t[i].bytes && !memcmp(r->shape, t[i].shape, sizeof t[i].shape), "tensor %s", t[i].name);
         if (!r) continue;
-        CHECK(r->offset % (i == 0 ? 1 : i == 1 ? 4
-                                               : 8) ==
-                  0,
-              "'%s' at %zu", r->name, r->offset);
+        CHECK(r->offset % (i == 0 ? 1 : i == 1 ? 4 : 8) == 0, "'%s' at %zu", r->name, r->offset);
         CHECK_OK(s, safetensors_read(s, path, r, out));
         CHECK_SAME(out, t[i].data, t[i].bytes, "tensor %s", t[i].name);
     }

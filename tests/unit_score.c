@@ -31,7 +31,10 @@ static void columns(void)
     x[17 * D + 3] = NAN, x[4000 * D] = INFINITY;
     sluice_pool *pool = memory_pool(s, x, SLUICE_F32, N, D, NULL);
     sluice_head *h = test_head(s, D, C, 1.25f, 5);
-    sluice_score_args a = { .size = sizeof a, .head = h, .out = test_path("all.npy"), .seed = 6,
+    sluice_score_args a = { .size = sizeof a,
+                            .head = h,
+                            .out = test_path("all.npy"),
+                            .seed = 6,
                             .scores = "entropy,prediction,logits,random,confidence,margin,power-margin,energy" };
     CHECK_OK(s, sluice_score(s, pool, &a));
     int64_t w = 7 + C;
@@ -90,9 +93,9 @@ static void picked_rows(sluice_type type)
         float f = (float)v;
         uint16_t half = (uint16_t)(0x3800 + rng_u64(&r) % 0x800), brain = (uint16_t)(0x3f00 + rng_u64(&r) % 0x100);
         uint8_t small = (uint8_t)rng_u64(&r);
-        const void *from = type == SLUICE_F64   ? (const void *)&v
-                           : type == SLUICE_F32 ? (const void *)&f
-                           : type == SLUICE_F16 ? (const void *)&half
+        const void *from = type == SLUICE_F64    ? (const void *)&v
+                           : type == SLUICE_F32  ? (const void *)&f
+                           : type == SLUICE_F16  ? (const void *)&half
                            : type == SLUICE_BF16 ? (const void *)&brain
                                                  : (const void *)&small;
         memcpy(x + (size_t)i * element, from, element);

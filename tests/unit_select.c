@@ -1,7 +1,7 @@
 /* unit_select.c - sluice_select(): the picks are those of a double reference, and the same bits however the pool is
  * stored, cut, read and computed. */
 #include "sampling.h"
-#include "exact.h"          /* half floats, to make the f16 pool */
+#include "exact.h" /* half floats, to make the f16 pool */
 
 enum { N = 20000, D = 64, C = 10 };
 static const char *const strategies[] = { "least-confidence", "margin", "ratio", "entropy", "energy" };
@@ -26,7 +26,11 @@ static uint16_t *to_f16(float *x, int64_t n)
 
 /* ---- against double ---- */
 
-typedef struct ranked { double score; uint64_t hash; int64_t row; } ranked;
+typedef struct ranked {
+    double score;
+    uint64_t hash;
+    int64_t row;
+} ranked;
 static int by_rank(const void *a, const void *b)
 {
     const ranked *x = a, *y = b;
@@ -40,7 +44,7 @@ static void against_double(const char *strategy, float temperature)
     if (!case_is("double reference %s t=%g", strategy, (double)temperature)) return;
     sluice *s = tier_open(0, 2);
     float *x = features(N, D, 7);
-    memcpy(x + 5 * D, x + 3 * D, D * sizeof *x);      /* equal rows: the hash decides */
+    memcpy(x + 5 * D, x + 3 * D, D * sizeof *x); /* equal rows: the hash decides */
     memcpy(x + 11 * D, x + 3 * D, D * sizeof *x);
     sluice_pool *pool = memory_pool(s, x, SLUICE_F32, N, D, NULL);
     sluice_head *h = test_head(s, D, C, temperature, 3);
@@ -151,10 +155,15 @@ static void same_bits(void)
 
     sluice_pool *first_pool, *pool;
     sluice_picks *want = picks_of(one, 1, 0, 1, 1024, &first_pool);
-    const struct { const char *what; const char *const *paths; int count, threads; int64_t mem_mib; } way[] = {
-        { "2 threads", one, 1, 2, 1024 },  { "3 threads", one, 1, 3, 1024 },    { "1 MiB", one, 1, 2, 1 },
-        { "seven shards", seven, 7, 2, 64 }, { "safetensors", st, 1, 2, 64 },   { "fbin", fbin, 1, 2, 64 },
-        { "f16 npy", f16, 1, 2, 64 },      { "f16 safetensors", st16, 1, 1, 2 },
+    const struct {
+        const char *what;
+        const char *const *paths;
+        int count, threads;
+        int64_t mem_mib;
+    } way[] = {
+        { "2 threads", one, 1, 2, 1024 },    { "3 threads", one, 1, 3, 1024 },     { "1 MiB", one, 1, 2, 1 },
+        { "seven shards", seven, 7, 2, 64 }, { "safetensors", st, 1, 2, 64 },      { "fbin", fbin, 1, 2, 64 },
+        { "f16 npy", f16, 1, 2, 64 },        { "f16 safetensors", st16, 1, 1, 2 },
     };
     for (size_t i = 0; i < sizeof way / sizeof *way; i++)
         for (int t = 0; t < tier_count(); t++) {
@@ -180,7 +189,10 @@ static void fused_and_composed(void)
             pick(s, pool, (sluice_select_args){ .head = h, .strategies = "entropy", .k = 100, .seed = 1 });
         sluice_view logits = sluice_rows(z, SLUICE_F32, N, C);
         CHECK_OK(s, sluice_op_forward(s, &(sluice_op_forward_args){ .x = sluice_rows(x, SLUICE_F32, N, D),
-                                      .packed = h->scan_packed, .bias = h->scan_bias, .c = C, .out = logits }));
+                                                                    .packed = h->scan_packed,
+                                                                    .bias = h->scan_bias,
+                                                                    .c = C,
+                                                                    .out = logits }));
         CHECK_OK(s, sluice_op_score(
                         s, &(sluice_op_score_args){ .logits = logits, .temperature = 0.7f, .out.entropy = score }));
         sluice_top_state top = { .entries = entries, .k = 100, .capacity = 2 * 100 + 64, .seed = 1 };
@@ -202,7 +214,7 @@ static void alone_and_prefix(void)
     if (!case_is("alone, together, prefix")) return;
     sluice *s = tier_open(0, 2);
     float *x = features(N, D, 17);
-    for (int i = 0; i < 150; i++) x[(int64_t)i * 131 * D + i % D] = i % 2 ? NAN : -INFINITY;     /* 0.75% */
+    for (int i = 0; i < 150; i++) x[(int64_t)i * 131 * D + i % D] = i % 2 ? NAN : -INFINITY; /* 0.75% */
     uint64_t *ids = malloc(N * sizeof *ids);
     for (int i = 0; i < N; i++) ids[i] = ref_mix((uint64_t)i + 1);
     sluice_pool *pool = memory_pool(s, x, SLUICE_F32, N, D, ids);
@@ -290,8 +302,10 @@ static void edges(void)
                 SLUICE_E_USAGE, "one of");
     expect_fail(s, pool, (sluice_select_args){ .logits = empty, .strategies = "margin", .k = 1 }, SLUICE_E_SHAPE,
                 "0 rows|100");
-    expect_fail(s, pool, (sluice_select_args){ .head = h, .strategies = "margin", .k = 1, .exclude = (int64_t[]){ 100 },
-                                               .exclude_count = 1 }, SLUICE_E_USAGE, "row 100");
+    expect_fail(s, pool,
+                (sluice_select_args){
+                    .head = h, .strategies = "margin", .k = 1, .exclude = (int64_t[]){ 100 }, .exclude_count = 1 },
+                SLUICE_E_USAGE, "row 100");
     expect_fail(s, pool, (sluice_select_args){ .head = h, .strategies = "margin", .k = 1, .max_bad = 2 },
                 SLUICE_E_USAGE, "2");
     free(x);
@@ -386,7 +400,7 @@ static void outputs_of_any_model(void)
 
     /* One certain row with exact zeros, and rows that are no distributions. */
     for (int j = 0; j < C; j++) p64[j] = j == 4;
-    p64[1 * C + 1] += p64[1 * C] + 0.1, p64[1 * C] = -0.1;      /* sums to 1 all the same */
+    p64[1 * C + 1] += p64[1 * C] + 0.1, p64[1 * C] = -0.1; /* sums to 1 all the same */
     p64[2 * C] = 1.5, p64[3 * C] += 0.2, p64[4 * C] = NAN;
     sluice_picks *d = pick(s, pool, (sluice_select_args){ .probs = probs, .strategies = "margin", .k = M, .seed = 1 });
     const sluice_pick *q = sluice_picks_get(d, 0);

@@ -45,9 +45,17 @@ static void stage_free(stage *t)
 
 static sluice_simulate_args args_of(const stage *t, const char *out)
 {
-    return (sluice_simulate_args){ .size = sizeof(sluice_simulate_args), .labels = t->labels, .test = t->test,
-                                   .test_labels = t->test_labels, .strategies = "random,margin", .start = START,
-                                   .batch = BATCH, .rounds = ROUNDS, .seeds = SEEDS, .seed = 5, .train = { .l2 = 0.1 },
+    return (sluice_simulate_args){ .size = sizeof(sluice_simulate_args),
+                                   .labels = t->labels,
+                                   .test = t->test,
+                                   .test_labels = t->test_labels,
+                                   .strategies = "random,margin",
+                                   .start = START,
+                                   .batch = BATCH,
+                                   .rounds = ROUNDS,
+                                   .seeds = SEEDS,
+                                   .seed = 5,
+                                   .train = { .l2 = 0.1 },
                                    .out = out };
 }
 
@@ -61,7 +69,10 @@ static char *slurp(const char *path)
 
 /* ---- replay ---- */
 
-typedef struct known { int32_t row_class[N]; int64_t count; } known;
+typedef struct known {
+    int32_t row_class[N];
+    int64_t count;
+} known;
 
 static void start_set(known *k, uint64_t seed)
 {
@@ -69,8 +80,8 @@ static void start_set(known *k, uint64_t seed)
     for (k->count = 0; k->count < START; k->count++) {
         int best = -1;
         for (int i = 0; i < N; i++)
-            if (x_class[i] >= 0 && k->row_class[i] < 0
-                && (best < 0 || ref_hash(seed, ids[i]) < ref_hash(seed, ids[best])))
+            if (x_class[i] >= 0 && k->row_class[i] < 0 &&
+                (best < 0 || ref_hash(seed, ids[i]) < ref_hash(seed, ids[best])))
                 best = i;
         k->row_class[best] = x_class[best];
     }
@@ -343,7 +354,9 @@ static void needs(void)
     if (!case_is("labels that random needs")) return;
     static const int64_t labels[] = { 100, 200, 400 };
     static const double accuracy[] = { 0.5, 0.7, 0.8 };
-    static const struct { double wanted; const char *text;
+    static const struct {
+        double wanted;
+        const char *text;
     } want[] = {
         { 0.5, "100" },  { 0.4, "<100" }, { 0.6, "150" },   { 0.7, "200" },
         { 0.75, "300" }, { 0.8, "400" },  { 0.81, ">400" },

@@ -81,14 +81,14 @@ extern const int cli_command_count;
 /* ---- main.c ---- */
 /* Records the program's own message, which may hold a second line "hint: ..."; returns st. */
 sluice_status cli_fail(cli *c, sluice_status st, const char *format, ...) __attribute__((format(printf, 3, 4)));
-#define TRY(call)                                 \
-    do {                                          \
-        if ((st = (call)) != SLUICE_OK) goto out; \
+#define TRY(call)                                                                                                      \
+    do {                                                                                                               \
+        if ((st = (call)) != SLUICE_OK) goto out;                                                                      \
     } while (0)
-#define REFUSE(code, ...)                             \
-    do {                                              \
-        st = cli_fail(c, SLUICE_##code, __VA_ARGS__); \
-        goto out;                                     \
+#define REFUSE(code, ...)                                                                                              \
+    do {                                                                                                               \
+        st = cli_fail(c, SLUICE_##code, __VA_ARGS__);                                                                  \
+        goto out;                                                                                                      \
     } while (0)
 /* Flushes stdout; a full disk or a closed pipe is E_IO, never silence. */
 sluice_status cli_flush(cli *c);

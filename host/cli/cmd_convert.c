@@ -65,8 +65,7 @@ static sluice_status choose_type(cli *c, sluice_type pool_type, sluice_type *out
     }
     while (strcmp(names[t].name, o.type) != 0) t++;
     *out = names[t].type;
-    bool fits = is_to("npy") ? *out != SLUICE_BF16 : is_to("fbin") ? *out == SLUICE_F32
-                                                                   : *out != SLUICE_I8;
+    bool fits = is_to("npy") ? *out != SLUICE_BF16 : is_to("fbin") ? *out == SLUICE_F32 : *out != SLUICE_I8;
     if (fits) return SLUICE_OK;
     return cli_fail(c, SLUICE_E_USAGE, "--to %s has no %s elements\nhint: %s", o.to, o.type,
                     is_to("npy") ? "--to safetensors has bf16"

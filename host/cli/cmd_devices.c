@@ -143,14 +143,9 @@ static sluice_status run(cli *c)
 }
 
 const cli_command cli_devices = {
-    "devices",
-    "show what can run here and what limits it",
-    "[options]",
-    "sluice devices --json",
-    opts,
-    NULL,
-    NULL,
-    0,
-    0,
-    run,
+    "devices",   "show what can run here and what limits it",
+    "[options]", "sluice devices --json",
+    opts,        NULL,
+    NULL,        0,
+    0,           run,
 };

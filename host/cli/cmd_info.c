@@ -157,8 +157,7 @@ static sluice_status pool_facts(cli *c, json_t *facts)
     add(facts, "row_shape", row_shape(pool));
     add(facts, "type", json_string(sluice_type_name(info.type)));
     add(facts, "bytes", json_integer((json_int_t)info.bytes));
-    add(facts, "ids", json_string(!info.has_ids ? "row numbers" : pool->id_text ? "text"
-                                                                                : "integers"));
+    add(facts, "ids", json_string(!info.has_ids ? "row numbers" : pool->id_text ? "text" : "integers"));
     add(facts, "fingerprint", hex(info.fingerprint));
     json_t *shards = json_array();
     for (int i = 0; i < pool->shard_count; i++) {
@@ -233,8 +232,7 @@ static sluice_status csv_facts(cli *c, json_t *facts)
     if (st) return st;
     int label = csv_column(&t, "label");
     bool picks = csv_column(&t, "rank") >= 0 && csv_column(&t, "score") >= 0;
-    add(facts, "kind", json_string(picks ? "picks" : label >= 0 ? "labels"
-                                                                : "table"));
+    add(facts, "kind", json_string(picks ? "picks" : label >= 0 ? "labels" : "table"));
     add(facts, "rows", json_integer(t.rows - 1));
     json_t *columns = json_array();
     for (int j = 0; j < t.cols[0]; j++) json_array_append_new(columns, any_text(t.cell[0][j]));

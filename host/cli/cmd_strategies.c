@@ -30,8 +30,7 @@ static void put_row_json(const sluice_strategy *k, bool first)
 /* power-SCORE needs what its score needs. */
 static const char *head_of(const sluice_strategy *k)
 {
-    return strstr(k->name, "SCORE") ? "as SCORE" : k->needs_head ? "yes"
-                                                                 : "no";
+    return strstr(k->name, "SCORE") ? "as SCORE" : k->needs_head ? "yes" : "no";
 }
 
 static sluice_status run(cli *c)
@@ -54,14 +53,5 @@ static sluice_status run(cli *c)
 }
 
 const cli_command cli_strategies = {
-    "strategies",
-    "list the ways to pick rows",
-    "[options]",
-    "sluice strategies",
-    opts,
-    NULL,
-    NULL,
-    0,
-    0,
-    run,
+    "strategies", "list the ways to pick rows", "[options]", "sluice strategies", opts, NULL, NULL, 0, 0, run,
 };

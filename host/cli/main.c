@@ -159,8 +159,18 @@ static sluice_status run(cli *c)
     return c->command ? run_command(c) : unknown_command(c, first);
 }
 
+/* libgomp reads this before main() begins, so the program starts itself once more.  Threads that wait for work spin by
+ * default; on a machine that others use too, that made training ten times slower.  After 1,000 turns they sleep. */
+static void spin_less(char **argv)
+{
+    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return;
+    setenv("GOMP_SPINCOUNT", "1000", 1);
+    execv("/proc/self/exe", argv); /* where this fails, the default does */
+}
+
 int main(int argc, char **argv)
 {
+    spin_less(argv);
     cli c = { .argc = argc, .argv = argv };
     hold_standard_files();
     signal(SIGPIPE, SIG_IGN); /* a write then fails with EPIPE and is reported */
@@ -168,8 +178,8 @@ int main(int argc, char **argv)
     sluice_status st = run(&c);
     progress_clear();
     if (st) {
-        const char *message = c.error[0] ? c.error : c.s ? sluice_error(c.s)
-                                                         : sluice_status_text(st);
+        const char *message = c.error;
+        if (!*message && c.s) message = sluice_error(c.s);
         log_error(*message ? message : sluice_status_text(st));
     }
     running = NULL;

@@ -85,8 +85,7 @@ static void put_rate(char *buf, size_t size, double per_s, const char *unit)
     static const char *const prefix[] = { "", "k", "M", "G", "T" };
     int i = 0;
     while (per_s >= 1000 && i < 4) per_s /= 1000, i++;
-    int decimals = per_s >= 100 ? 0 : per_s >= 10 ? 1
-                                                  : 2;
+    int decimals = per_s >= 100 ? 0 : per_s >= 10 ? 1 : 2;
     snprintf(buf, size, "%.*f %s%s/s", decimals, per_s, prefix[i], unit);
 }
 

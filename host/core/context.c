@@ -33,7 +33,8 @@ static sluice_status pick_backend(sluice *s)
 {
     const char *device = s->opt.devices ? s->opt.devices : "auto";
     if (strcmp(device, "auto") != 0 && strcmp(device, "cpu") != 0)
-        return sluice_hint(s, sluice_fail(s, SLUICE_E_USAGE, "there is no device '%s' here", device), "devices: auto, cpu");
+        return sluice_hint(s, sluice_fail(s, SLUICE_E_USAGE, "there is no device '%s' here", device),
+                           "devices: auto, cpu");
     const char *why = NULL;
     s->backend = cpu_backend(getenv("SLUICE_CPU"), &why);
     return s->backend ? SLUICE_OK : sluice_fail(s, SLUICE_E_USAGE, "%s", why);
@@ -64,10 +65,16 @@ void sluice_close(sluice *s)
 }
 
 const char *sluice_error(const sluice *s) { return s ? s->error : "out of memory"; }
-void sluice_cancel(sluice *s) { if (s) s->cancelled = 1; }
+void sluice_cancel(sluice *s)
+{
+    if (s) s->cancelled = 1;
+}
 const char *sluice_version(void) { return SLUICE_VERSION; }
 
-static const struct { int exit_code; const char *text; } statuses[] = {
+static const struct {
+    int exit_code;
+    const char *text;
+} statuses[] = {
 #define X(name, exit_code, text) [SLUICE_##name] = { exit_code, text },
     SLUICE_STATUS_LIST(X)
 #undef X
@@ -83,7 +90,10 @@ int sluice_exit_code(sluice_status st)
     return (unsigned)st < sizeof statuses / sizeof *statuses ? statuses[st].exit_code : 1;
 }
 
-static const struct { const char *name; size_t bytes; } types[] = {
+static const struct {
+    const char *name;
+    size_t bytes;
+} types[] = {
     [SLUICE_F32] = { "f32", 4 }, [SLUICE_F16] = { "f16", 2 }, [SLUICE_BF16] = { "bf16", 2 },
     [SLUICE_F64] = { "f64", 8 }, [SLUICE_I8] = { "i8", 1 },   [SLUICE_U8] = { "u8", 1 },
 };

@@ -5,11 +5,11 @@
 #ifndef DMATH_H
 #define DMATH_H
 
-#include <math.h>       /* INFINITY, NAN */
+#include <math.h> /* INFINITY, NAN */
 #include <stdint.h>
 #include <string.h>
 
-#define DM_LN2_HI 0x1.62e42feep-1            /* 32 bits: times an exponent it is exact */
+#define DM_LN2_HI 0x1.62e42feep-1 /* 32 bits: times an exponent it is exact */
 #define DM_LN2_LO 0x1.a39ef35793c76p-33
 
 static inline uint64_t dm_bits(double x)
@@ -29,15 +29,17 @@ static inline double dm_double(uint64_t u)
 /* e^x; 0 below -708, +inf above 709, NaN for NaN.  x = n ln 2 + r, then the Taylor series to r^13. */
 static inline double dm_exp(double x)
 {
-    static const double inverse[] = { 1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880,
-                                      1.0 / 40320, 1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0 };
-    const double shift = 0x1.8p52;           /* adding it rounds to an integer */
+    static const double inverse[] = {
+        1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040,
+        1.0 / 720,        1.0 / 120,       1.0 / 24,       1.0 / 6,       0.5,          1.0,         1.0
+    };
+    const double shift = 0x1.8p52; /* adding it rounds to an integer */
     if (!(x >= -708)) return x == x ? 0 : x;
     if (x > 709) return INFINITY;
     double t = x * 0x1.71547652b82fep+0 + shift, n = t - shift;
     double r = (x - n * DM_LN2_HI) - n * DM_LN2_LO, p = inverse[0];
     for (int i = 1; i < 14; i++) p = p * r + inverse[i];
-    return p * dm_double((dm_bits(t) + 1023) << 52);          /* the low bits of t hold n */
+    return p * dm_double((dm_bits(t) + 1023) << 52); /* the low bits of t hold n */
 }
 
 /* ln x; -inf at 0, NaN below.  x = m 2^e, m in [sqrt(1/2), sqrt(2)); ln m = 2 artanh((m-1)/(m+1)). */

@@ -7,8 +7,7 @@
 #include <string.h>
 #include <sys/mman.h> /* madvise */
 
-enum { ALIGN = 64,
-       HUGE = 2 << 20 };
+enum { ALIGN = 64, HUGE = 2 << 20 };
 
 bool mul_overflows(size_t a, size_t b, size_t *out) { return __builtin_mul_overflow(a, b, out); }
 

@@ -8,14 +8,14 @@
 
 typedef long long ll;
 
-#define REQUIRE(ok, code, ...)                                        \
-    do {                                                              \
-        if (!(ok)) return sluice_fail(s, SLUICE_##code, __VA_ARGS__); \
+#define REQUIRE(ok, code, ...)                                                                                         \
+    do {                                                                                                               \
+        if (!(ok)) return sluice_fail(s, SLUICE_##code, __VA_ARGS__);                                                  \
     } while (0)
-#define CHECKED(call)               \
-    do {                            \
-        sluice_status st_ = (call); \
-        if (st_) return st_;        \
+#define CHECKED(call)                                                                                                  \
+    do {                                                                                                               \
+        sluice_status st_ = (call);                                                                                    \
+        if (st_) return st_;                                                                                           \
     } while (0)
 
 enum { MAX_CLASSES = 1 << 24 }; /* class indices are stored as floats */
@@ -192,8 +192,7 @@ static sluice_status check_upsample(sluice *s, const sluice_op_upsample_args *a)
 {
     CHECKED(check_pooling(s, "upsample", a->kind, a->h, a->w, a->c, a->size));
     CHECKED(check_shape(s, "upsample: g", &a->g, a->g.rows, pool_out(a->kind, a->h, a->w, a->c, a->size)));
-    if (a->kind == SLUICE_POOL_MAX)
-        CHECKED(check_shape(s, "upsample: x", &a->x, a->g.rows, pool_in(a->h, a->w, a->c)));
+    if (a->kind == SLUICE_POOL_MAX) CHECKED(check_shape(s, "upsample: x", &a->x, a->g.rows, pool_in(a->h, a->w, a->c)));
     CHECKED(check_shape(s, "upsample: out", &a->out, a->g.rows, pool_in(a->h, a->w, a->c)));
     return check_apart(s, "upsample", &a->g, &a->out);
 }
@@ -312,16 +311,16 @@ static sluice_status unsupported(sluice *s, const char *op)
                        s->backend ? s->backend->name : "a context without a backend", op);
 }
 
-#define OP(name, line)                                                          \
-    sluice_status sluice_op_##name(sluice *s, const sluice_op_##name##_args *a) \
-    {                                                                           \
-        if (!s->backend || !s->backend->op.name) return unsupported(s, #name);  \
-        sluice_status st = check_##name(s, a);                                  \
-        if (st) return st;                                                      \
-        fp_state fp = fp_enter();                                               \
-        st = s->backend->op.name(&s->exec, a);                                  \
-        fp_leave(fp);                                                           \
-        return st;                                                              \
+#define OP(name, line)                                                                                                 \
+    sluice_status sluice_op_##name(sluice *s, const sluice_op_##name##_args *a)                                        \
+    {                                                                                                                  \
+        if (!s->backend || !s->backend->op.name) return unsupported(s, #name);                                         \
+        sluice_status st = check_##name(s, a);                                                                         \
+        if (st) return st;                                                                                             \
+        fp_state fp = fp_enter();                                                                                      \
+        st = s->backend->op.name(&s->exec, a);                                                                         \
+        fp_leave(fp);                                                                                                  \
+        return st;                                                                                                     \
     }
 #include "sluice_ops.def"
 #undef OP

@@ -17,8 +17,8 @@
 enum { BUFFER = 1 << 18 };
 
 struct outfile {
-    char *path, *temporary;     /* temporary NULL: a pipe or device, written directly */
-    bool compare;               /* path exists and must turn out the same */
+    char *path, *temporary; /* temporary NULL: a pipe or device, written directly */
+    bool compare;           /* path exists and must turn out the same */
     int fd;
     size_t used;
     char buffer[BUFFER];
@@ -130,7 +130,8 @@ static sluice_status check_same(sluice *s, outfile *f)
     }
     if (fd >= 0) close(fd);
     if (same) return SLUICE_OK;
-    return sluice_hint(s, sluice_fail(s, SLUICE_E_WRITE, "cannot write '%s': it exists and holds something else", f->path),
+    return sluice_hint(s,
+                       sluice_fail(s, SLUICE_E_WRITE, "cannot write '%s': it exists and holds something else", f->path),
                        "--force overwrites it");
 }
 

@@ -47,7 +47,7 @@ sluice_status ints_load(sluice *s, const char *path, int64_t **out, int64_t *out
 
 /* Writers: the header, then the caller appends rows through outfile_write. */
 enum { NPY_HEADER_BYTES = 512 };
-size_t npy_header(char text[NPY_HEADER_BYTES], const char *descr, int ndim, const int64_t *shape);       /* its bytes */
+size_t npy_header(char text[NPY_HEADER_BYTES], const char *descr, int ndim, const int64_t *shape); /* its bytes */
 sluice_status npy_write_header(sluice *s, outfile *f, const char *descr, int ndim,
                                const int64_t *shape); /* descr "<f4" */
 sluice_status bigann_write_header(sluice *s, outfile *f, int64_t rows, int64_t cols);

@@ -8,14 +8,16 @@
 #include <string.h>
 
 enum { RUNS = 16 };
-static const size_t gap_bytes = 64u << 10;      /* reading this much too much costs less than one more request */
-static const size_t run_bytes = 1u << 20;       /* times RUNS is in flight */
+static const size_t gap_bytes = 64u << 10; /* reading this much too much costs less than one more request */
+static const size_t run_bytes = 1u << 20;  /* times RUNS is in flight */
 static const size_t stage_bytes = 1u << 20;
 
-typedef struct want { int64_t row, place; } want;  /* row of the pool, row of out */
+typedef struct want {
+    int64_t row, place;
+} want; /* row of the pool, row of out */
 
 typedef struct run {
-    int64_t begin, end;             /* of the sorted wants */
+    int64_t begin, end; /* of the sorted wants */
     const shard *sh;
     shard_file *file;
     uint8_t *buffer;
@@ -26,19 +28,19 @@ typedef struct gather {
     sluice *s;
     const sluice_pool *pool;
     want *wants;
-    int64_t m, planned;             /* wants that are in a run already */
+    int64_t m, planned; /* wants that are in a run already */
     float *out;
     run run[RUNS];
-    int runs, head, busy;           /* a ring */
+    int runs, head, busy; /* a ring */
     size_t buffer_bytes;
     uint8_t *buffers;
-    shard_file *file;               /* of the newest run */
+    shard_file *file; /* of the newest run */
     read_engine *engine;
     /* the stage */
     const shard *stage_shard;
     uint8_t *stage;
-    float *wide, *scale;            /* [stage_rows, width], [stage_rows] */
-    int64_t *first;                 /* [stage_rows] first want of each staged row */
+    float *wide, *scale; /* [stage_rows, width], [stage_rows] */
+    int64_t *first;      /* [stage_rows] first want of each staged row */
     int64_t stage_rows, staged;
 } gather;
 
@@ -68,7 +70,10 @@ out:
 
 /* ---- the stage ---- */
 
-static size_t row_bytes(const gather *g, const shard *sh) { return (size_t)g->pool->width * sluice_type_bytes(sh->type); }
+static size_t row_bytes(const gather *g, const shard *sh)
+{
+    return (size_t)g->pool->width * sluice_type_bytes(sh->type);
+}
 
 /* Widens the staged rows and copies each to every place that wants it. */
 static sluice_status flush(gather *g)
@@ -190,8 +195,9 @@ static sluice_status run_all(gather *g)
         run *x = &g->run[(g->head + g->busy) % g->runs];
         plan_run(g, x);
         if (x->sh->memory) {
-            TRY(stage_run(g, x, x->sh->memory + x->sh->offset
-                                    + (size_t)(g->wants[x->begin].row - x->sh->first_row) * x->sh->stride));
+            TRY(stage_run(g, x,
+                          x->sh->memory + x->sh->offset +
+                              (size_t)(g->wants[x->begin].row - x->sh->first_row) * x->sh->stride));
         } else {
             TRY(start_run(g, x));
             g->busy++;

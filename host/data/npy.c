@@ -12,18 +12,12 @@ static const struct {
     int bytes;
     bool is_int, is_signed;
 } kinds[] = {
-    { "<f4", SLUICE_F32, 4, false, false },
-    { "<f2", SLUICE_F16, 2, false, false },
-    { "<f8", SLUICE_F64, 8, false, false },
-    { "|i1", SLUICE_I8, 1, true, true },
-    { "|u1", SLUICE_U8, 1, true, false },
-    { "<i1", SLUICE_I8, 1, true, true },
-    { "<u1", SLUICE_U8, 1, true, false },
-    { "<i2", SLUICE_I8, 2, true, true },
-    { "<u2", SLUICE_U8, 2, true, false },
-    { "<i4", SLUICE_I8, 4, true, true },
-    { "<u4", SLUICE_U8, 4, true, false },
-    { "<i8", SLUICE_I8, 8, true, true },
+    { "<f4", SLUICE_F32, 4, false, false }, { "<f2", SLUICE_F16, 2, false, false },
+    { "<f8", SLUICE_F64, 8, false, false }, { "|i1", SLUICE_I8, 1, true, true },
+    { "|u1", SLUICE_U8, 1, true, false },   { "<i1", SLUICE_I8, 1, true, true },
+    { "<u1", SLUICE_U8, 1, true, false },   { "<i2", SLUICE_I8, 2, true, true },
+    { "<u2", SLUICE_U8, 2, true, false },   { "<i4", SLUICE_I8, 4, true, true },
+    { "<u4", SLUICE_U8, 4, true, false },   { "<i8", SLUICE_I8, 8, true, true },
     { "<u8", SLUICE_U8, 8, true, false },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };

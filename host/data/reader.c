@@ -20,33 +20,33 @@ typedef enum slot_state { FREE, STARTED, HELD } slot_state;
 
 typedef struct slot {
     slot_state state;
-    uint64_t turn;                  /* slots are handed out in this order */
+    uint64_t turn; /* slots are handed out in this order */
     const shard *sh;
-    int64_t first, rows;            /* within the shard */
-    shard_file *file;               /* NULL: the shard is in memory */
+    int64_t first, rows; /* within the shard */
+    shard_file *file;    /* NULL: the shard is in memory */
     uint8_t *buffer;
-    read_job job;                   /* where the bytes are in the file, in any case */
-    bool reading;                   /* the job was started and not waited for */
-    read_map map;                   /* base NULL: not mapped */
+    read_job job; /* where the bytes are in the file, in any case */
+    bool reading; /* the job was started and not waited for */
+    read_map map; /* base NULL: not mapped */
 } slot;
 
 struct reader {
     const sluice_pool *pool;
-    int64_t next_row, end_row;      /* of the pool: rows not started yet */
+    int64_t next_row, end_row; /* of the pool: rows not started yet */
     int next_shard;
     int64_t max_rows;
-    size_t block_bytes;             /* of one buffer */
+    size_t block_bytes; /* of one buffer */
     slot slot[SLOTS];
     int slots;
-    uint64_t started;               /* turns given so far */
-    uint8_t *ring;                  /* the buffers */
+    uint64_t started; /* turns given so far */
+    uint8_t *ring;    /* the buffers */
     size_t ring_bytes;
-    shard_file *file;               /* of the shard that was started last */
-    shard_file *broken;             /* a file found wrong when a block was given back; NULL: none */
-    read_engine *engine;            /* NULL until a file is read */
-    int cold;                       /* so many blocks are read without a look at the page cache */
-    bool guarded;                   /* read_map_begin() was called */
-    const char *want;               /* read_path_wanted() */
+    shard_file *file;    /* of the shard that was started last */
+    shard_file *broken;  /* a file found wrong when a block was given back; NULL: none */
+    read_engine *engine; /* NULL until a file is read */
+    int cold;            /* so many blocks are read without a look at the page cache */
+    bool guarded;        /* read_map_begin() was called */
+    const char *want;    /* read_path_wanted() */
     double bytes, stall;
 };
 
@@ -92,7 +92,8 @@ static sluice_status plan_buffers(sluice *s, reader *r, size_t mem_bytes)
         if (b > row) row = b;
     }
     if (row > mem_bytes)
-        return sluice_fail(s, SLUICE_E_MEMORY, "a row of %zu bytes does not fit the %zu bytes allowed for reading", row, mem_bytes);
+        return sluice_fail(s, SLUICE_E_MEMORY, "a row of %zu bytes does not fit the %zu bytes allowed for reading", row,
+                           mem_bytes);
     r->slots = mem_bytes / row < SLOTS ? (int)(mem_bytes / row) : SLOTS;
     size_t most = mem_bytes / (size_t)r->slots;
     r->block_bytes = block_target > row ? block_target : row;
@@ -108,7 +109,7 @@ static sluice_status map_buffers(sluice *s, reader *r)
     if (p == MAP_FAILED) return sluice_fail_errno(s, SLUICE_E_MEMORY, "cannot get %zu bytes of buffers", r->ring_bytes);
     r->ring = p;
     uint8_t *at = (uint8_t *)(((uintptr_t)p + huge_page - 1) & ~(uintptr_t)(huge_page - 1));
-    madvise(at, (size_t)r->slots * r->block_bytes, MADV_HUGEPAGE);       /* a wish */
+    madvise(at, (size_t)r->slots * r->block_bytes, MADV_HUGEPAGE); /* a wish */
     for (int i = 0; i < r->slots; i++) r->slot[i].buffer = at + (size_t)i * r->block_bytes;
     return SLUICE_OK;
 }
@@ -210,8 +211,8 @@ static sluice_status start_ahead(sluice *s, reader *r)
 {
     for (int i = 0; i < r->slots; i++) {
         if (r->slot[i].state != FREE) continue;
-        while (r->next_row < r->end_row
-               && r->next_row >= r->pool->shards[r->next_shard].first_row + r->pool->shards[r->next_shard].rows)
+        while (r->next_row < r->end_row &&
+               r->next_row >= r->pool->shards[r->next_shard].first_row + r->pool->shards[r->next_shard].rows)
             r->next_shard++;
         if (r->next_row == r->end_row) return SLUICE_OK;
         sluice_status st = start_block(s, r, &r->slot[i]);
@@ -247,7 +248,9 @@ out:
 static sluice_status tell_broken(sluice *s, const shard_file *f)
 {
     sluice_status st = shard_file_check(s, f);
-    return st ? st : sluice_fail(s, SLUICE_E_IO, "cannot read '%s': pages of it could not be had from the disk", f->sh->path);
+    return st ? st
+              : sluice_fail(s, SLUICE_E_IO, "cannot read '%s': pages of it could not be had from the disk",
+                            f->sh->path);
 }
 
 /* ---- calls ---- */
@@ -257,9 +260,10 @@ sluice_status reader_open(sluice *s, const sluice_pool *pool, const reader_plan 
     sluice_status st = SLUICE_OK;
     reader *r;
     TRY_NEW(r, NEW(s, 1, reader));
-    if (plan->first_row < 0 || plan->rows < 0 || plan->first_row > pool->rows || plan->rows > pool->rows - plan->first_row)
-        FAIL(E_INTERNAL, "rows %lld + %lld are not in a pool of %lld", (long long)plan->first_row, (long long)plan->rows,
-             (long long)pool->rows);
+    if (plan->first_row < 0 || plan->rows < 0 || plan->first_row > pool->rows ||
+        plan->rows > pool->rows - plan->first_row)
+        FAIL(E_INTERNAL, "rows %lld + %lld are not in a pool of %lld", (long long)plan->first_row,
+             (long long)plan->rows, (long long)pool->rows);
     r->pool = pool;
     r->next_row = plan->first_row;
     r->end_row = plan->rows ? plan->first_row + plan->rows : pool->rows;
@@ -292,8 +296,11 @@ sluice_status reader_next(sluice *s, reader *r, block *out_b, bool *out_end)
     x->state = HELD;
     r->bytes += (double)span_bytes(r, x->sh, x->rows);
     *out_b = (block){ .first_row = x->sh->first_row + x->first, .rows = x->rows, .owner = x };
-    out_b->view = (sluice_view){ .data = (void *)(uintptr_t)data, .rows = x->rows, .cols = r->pool->width,
-                                 .stride = x->sh->stride, .type = x->sh->type,
+    out_b->view = (sluice_view){ .data = (void *)(uintptr_t)data,
+                                 .rows = x->rows,
+                                 .cols = r->pool->width,
+                                 .stride = x->sh->stride,
+                                 .type = x->sh->type,
                                  .scale = x->sh->scale ? x->sh->scale + x->first : NULL };
 out:
     return st;

@@ -5,30 +5,30 @@
 #include "pool.h"
 
 typedef struct block {
-    int64_t first_row, rows;    /* of the pool; a block never crosses a shard */
-    sluice_view view;           /* [rows, width] with the shard's type, stride and scales */
-    void *owner;                /* the reader's */
+    int64_t first_row, rows; /* of the pool; a block never crosses a shard */
+    sluice_view view;        /* [rows, width] with the shard's type, stride and scales */
+    void *owner;             /* the reader's */
 } block;
 
 typedef struct reader reader;
 typedef struct reader_plan {
-    int64_t first_row, rows;    /* rows 0: to the end */
-    size_t mem_bytes;           /* of all buffers together, 0: the context's */
-    int64_t max_rows;           /* of a block, 0: what memory allows */
+    int64_t first_row, rows; /* rows 0: to the end */
+    size_t mem_bytes;        /* of all buffers together, 0: the context's */
+    int64_t max_rows;        /* of a block, 0: what memory allows */
 } reader_plan;
 
 /* Blocks come in row order.  Resident parts of a file are mapped, others read through io_uring or pread into a ring
  * of buffers.  A file that shrinks or changes while being read is E_DATA, a failing read E_IO. */
 sluice_status reader_open(sluice *s, const sluice_pool *pool, const reader_plan *plan, reader **out_r);
-int64_t reader_block_rows(const reader *r);         /* the most rows a block will have */
+int64_t reader_block_rows(const reader *r); /* the most rows a block will have */
 /* At the end *out_end is true, *out_b untouched, and no file changed while it was read: a scan that stops
  * earlier does not know.  Fails with E_CANCELLED, E_DATA, E_IO, E_MISSING; then only reader_close is left to do.
  * Blocks may be held while others are asked for, as long as one buffer is free. */
 sluice_status reader_next(sluice *s, reader *r, block *out_b, bool *out_end);
-void reader_done(reader *r, block *b);              /* gives the buffer back */
-double reader_bytes(const reader *r);               /* read so far */
-double reader_stall_seconds(const reader *r);       /* the caller waited for data */
-void reader_close(reader *r);                        /* at any time; NULL allowed */
-const char *reader_backend(void);                   /* "io_uring" or "pread" */
+void reader_done(reader *r, block *b);        /* gives the buffer back */
+double reader_bytes(const reader *r);         /* read so far */
+double reader_stall_seconds(const reader *r); /* the caller waited for data */
+void reader_close(reader *r);                 /* at any time; NULL allowed */
+const char *reader_backend(void);             /* "io_uring" or "pread" */
 
 #endif

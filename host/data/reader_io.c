@@ -12,7 +12,7 @@
 enum {
     PAGE = 4096,
     PIECE_MIN = 256 << 10,
-    RETRIES_MAX = 1000          /* EAGAIN without end would hang the run */
+    RETRIES_MAX = 1000 /* EAGAIN without end would hang the run */
 };
 
 int64_t (*read_fault)(int fd, uint64_t offset, size_t bytes, int64_t got);
@@ -31,7 +31,8 @@ void read_job_cut(read_job *j)
     for (uint64_t at = j->offset, stop; at < end; at = stop) {
         stop = (at + piece) & ~(uint64_t)(PAGE - 1);
         if (stop > end) stop = end;
-        j->piece[j->pieces++] = (read_piece){ .job = j, .to = j->to + (at - j->offset), .offset = at, .bytes = (size_t)(stop - at) };
+        j->piece[j->pieces++] =
+            (read_piece){ .job = j, .to = j->to + (at - j->offset), .offset = at, .bytes = (size_t)(stop - at) };
     }
     j->left = j->pieces;
 }
@@ -81,7 +82,8 @@ sluice_status read_path_wanted(sluice *s, const char **out_want)
     if (!want || !*want) return SLUICE_OK;
     for (int i = 0; i < 3; i++)
         if (!strcmp(want, paths[i])) *out_want = paths[i];
-    return *out_want ? SLUICE_OK : sluice_fail(s, SLUICE_E_USAGE, "SLUICE_READER is '%s', not uring, pread or map", want);
+    return *out_want ? SLUICE_OK
+                     : sluice_fail(s, SLUICE_E_USAGE, "SLUICE_READER is '%s', not uring, pread or map", want);
 }
 
 sluice_status read_engine_open(sluice *s, const char *want, read_engine **out_e)
@@ -105,8 +107,8 @@ static int64_t mtime_ns(const struct stat *st)
 bool shard_file_same(const shard_file *f)
 {
     struct stat held, named;
-    return !fstat(f->fd, &held) && (int64_t)held.st_size == f->sh->file_bytes && mtime_ns(&held) == f->sh->mtime_ns
-        && !stat(f->sh->path, &named) && named.st_ino == held.st_ino && named.st_dev == held.st_dev;
+    return !fstat(f->fd, &held) && (int64_t)held.st_size == f->sh->file_bytes && mtime_ns(&held) == f->sh->mtime_ns &&
+           !stat(f->sh->path, &named) && named.st_ino == held.st_ino && named.st_dev == held.st_dev;
 }
 
 sluice_status shard_file_check(sluice *s, const shard_file *f)
@@ -119,7 +121,8 @@ sluice_status shard_file_check(sluice *s, const shard_file *f)
         return sluice_fail(s, SLUICE_E_DATA, "'%s' changed while being read: it has %lld bytes and had %lld", sh->path,
                            (long long)held.st_size, (long long)sh->file_bytes);
     if (mtime_ns(&held) != sh->mtime_ns)
-        return sluice_fail(s, SLUICE_E_DATA, "'%s' changed while being read: its modification time is another", sh->path);
+        return sluice_fail(s, SLUICE_E_DATA, "'%s' changed while being read: its modification time is another",
+                           sh->path);
     return sluice_fail(s, SLUICE_E_DATA, "'%s' changed while being read: it was replaced or removed", sh->path);
 }
 
@@ -152,10 +155,11 @@ sluice_status shard_file_result(sluice *s, const shard_file *f, const read_job *
     uint64_t at;
     int error = read_job_error(j, &at);
     if (!error) return SLUICE_OK;
-    sluice_status st = shard_file_check(s, f);      /* a file that was cut says so, whatever the read said */
+    sluice_status st = shard_file_check(s, f); /* a file that was cut says so, whatever the read said */
     if (st) return st;
     if (error == READ_ENDED)
-        return sluice_fail(s, SLUICE_E_IO, "cannot read '%s': it ends at byte %llu", f->sh->path, (unsigned long long)at);
+        return sluice_fail(s, SLUICE_E_IO, "cannot read '%s': it ends at byte %llu", f->sh->path,
+                           (unsigned long long)at);
     errno = error;
     return sluice_fail_errno(s, SLUICE_E_IO, "cannot read '%s' at byte %llu", f->sh->path, (unsigned long long)at);
 }

@@ -10,16 +10,16 @@
 
 enum {
     READ_PIECES = 64,
-    READ_MAX = 1 << 30,         /* bytes of one call; Linux stops at 2 GiB */
+    READ_MAX = 1 << 30, /* bytes of one call; Linux stops at 2 GiB */
     READ_ENDED = -1
 };
 
 typedef struct read_piece {
     struct read_job *job;
-    uint8_t *to;                /* where the rest goes, */
-    uint64_t offset;            /* where it begins in the file, */
-    size_t bytes;               /* and how long it is */
-    int error;                  /* 0, an errno, or READ_ENDED: the file ends before the piece does */
+    uint8_t *to;     /* where the rest goes, */
+    uint64_t offset; /* where it begins in the file, */
+    size_t bytes;    /* and how long it is */
+    int error;       /* 0, an errno, or READ_ENDED: the file ends before the piece does */
     int retries;
 } read_piece;
 
@@ -36,15 +36,15 @@ typedef struct read_job {
 
 typedef struct read_engine read_engine;
 struct read_engine {
-    const char *name;                               /* "io_uring" or "pread" */
-    void (*start)(read_engine *e, read_job *j);     /* fd, to, offset, bytes are set; j and to stay put until wait() */
+    const char *name;                           /* "io_uring" or "pread" */
+    void (*start)(read_engine *e, read_job *j); /* fd, to, offset, bytes are set; j and to stay put until wait() */
     void (*wait)(read_engine *e, read_job *j);
-    void (*close)(read_engine *e);                  /* every started job was waited for */
+    void (*close)(read_engine *e); /* every started job was waited for */
 };
 
 /* want: "uring", "pread" or NULL: io_uring where the kernel allows it. */
 sluice_status read_engine_open(sluice *s, const char *want, read_engine **out_e);
-read_engine *read_uring_open(void);                 /* NULL with errno set where it cannot be had */
+read_engine *read_uring_open(void); /* NULL with errno set where it cannot be had */
 sluice_status read_threads_open(sluice *s, read_engine **out_e);
 /* SLUICE_READER: "uring", "pread" or "map" forces a path, NULL leaves the choice. */
 sluice_status read_path_wanted(sluice *s, const char **out_want);
@@ -56,7 +56,7 @@ int read_job_error(const read_job *j, uint64_t *out_offset);
 void read_job_cut(read_job *j);
 /* Accounts for what one read returned (bytes, 0 at the end of the file, -errno); true: the piece is over. */
 bool read_piece_step(read_piece *p, int64_t got);
-void read_piece_pread(read_piece *p);               /* reads the rest of the piece here and now */
+void read_piece_pread(read_piece *p); /* reads the rest of the piece here and now */
 
 /* Tests put a function here that sees, and may change, what every read returned (bytes or -errno).  It is called from
  * any thread. */
@@ -66,7 +66,7 @@ extern int64_t (*read_fault)(int fd, uint64_t offset, size_t bytes, int64_t got)
 typedef struct read_map {
     uint8_t *base;
     size_t bytes;
-    const uint8_t *data;        /* the first byte asked for */
+    const uint8_t *data; /* the first byte asked for */
     struct guard *guard;
 } read_map;
 
@@ -86,8 +86,8 @@ typedef struct shard_file {
     int fd, users;
 } shard_file;
 
-sluice_status shard_file_open(sluice *s, const shard *sh, shard_file **out_f);   /* users = 1 */
-void shard_file_drop(shard_file *f);                                            /* NULL allowed; closes with the last user */
+sluice_status shard_file_open(sluice *s, const shard *sh, shard_file **out_f); /* users = 1 */
+void shard_file_drop(shard_file *f); /* NULL allowed; closes with the last user */
 /* Whether the file is what the pool was opened with; E_DATA when its size, time or inode is another. */
 bool shard_file_same(const shard_file *f);
 sluice_status shard_file_check(sluice *s, const shard_file *f);

@@ -16,12 +16,15 @@
 enum { GUARDS = 256, PROBE_STEP = 2 << 20 };
 
 /* A mapped range.  Taken by used; the handler looks at begin and end alone. */
-static struct guard { atomic_int used, hit; atomic_uintptr_t begin, end; } guards[GUARDS];
+static struct guard {
+    atomic_int used, hit;
+    atomic_uintptr_t begin, end;
+} guards[GUARDS];
 
 static struct {
     pthread_mutex_t lock;
     int users;
-    struct sigaction before;        /* what SIGBUS did when the first user came */
+    struct sigaction before; /* what SIGBUS did when the first user came */
 } handler = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static uintptr_t page_mask(void) { return (uintptr_t)sysconf(_SC_PAGESIZE) - 1; }
@@ -52,7 +55,7 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
         handler.before.sa_handler(sig);
     } else {
         signal(sig, SIG_DFL);
-        raise(sig);                 /* held back until this returns */
+        raise(sig); /* held back until this returns */
     }
 }
 
@@ -71,7 +74,8 @@ void read_map_end(void)
 {
     pthread_mutex_lock(&handler.lock);
     struct sigaction now;
-    if (--handler.users == 0 && !sigaction(SIGBUS, NULL, &now) && (now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_sigbus)
+    if (--handler.users == 0 && !sigaction(SIGBUS, NULL, &now) && (now.sa_flags & SA_SIGINFO) &&
+        now.sa_sigaction == on_sigbus)
         sigaction(SIGBUS, &handler.before, NULL);
     pthread_mutex_unlock(&handler.lock);
 }

@@ -11,9 +11,9 @@ enum { THREADS = 4 };
 
 typedef struct threads {
     read_engine base;
-    pthread_mutex_t lock;       /* of all below, and of claimed, left and next in every job */
+    pthread_mutex_t lock; /* of all below, and of claimed, left and next in every job */
     pthread_cond_t work, done;
-    read_job *first, *last;     /* jobs with unclaimed pieces, in the order they were started */
+    read_job *first, *last; /* jobs with unclaimed pieces, in the order they were started */
     bool stop;
     int count;
     pthread_t thread[THREADS];

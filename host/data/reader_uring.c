@@ -17,7 +17,7 @@ read_engine *read_uring_open(void)
 #include <liburing.h>
 #include <stdlib.h>
 
-enum { ENTRIES = 256 };         /* what does not fit waits for its turn */
+enum { ENTRIES = 256 }; /* what does not fit waits for its turn */
 
 typedef struct uring {
     read_engine base;
@@ -27,18 +27,18 @@ typedef struct uring {
 static void queue(uring *u, read_piece *p)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
-    if (!sqe) {                                     /* full of requests not yet handed over */
+    if (!sqe) { /* full of requests not yet handed over */
         io_uring_submit(&u->ring);
         sqe = io_uring_get_sqe(&u->ring);
     }
-    if (!sqe) {                                     /* the kernel takes none now: read it ourselves */
+    if (!sqe) { /* the kernel takes none now: read it ourselves */
         read_piece_pread(p);
         p->job->left--;
         return;
     }
     io_uring_prep_read(sqe, p->job->fd, p->to, (unsigned)(p->bytes < READ_MAX ? p->bytes : READ_MAX), p->offset);
     io_uring_sqe_set_data(sqe, p);
-    io_uring_sqe_set_flags(sqe, IOSQE_ASYNC);       /* else the copying is done on the caller's thread */
+    io_uring_sqe_set_flags(sqe, IOSQE_ASYNC); /* else the copying is done on the caller's thread */
 }
 
 static void start(read_engine *e, read_job *j)
@@ -46,7 +46,7 @@ static void start(read_engine *e, read_job *j)
     uring *u = (uring *)e;
     read_job_cut(j);
     for (int i = 0; i < j->pieces; i++) queue(u, &j->piece[i]);
-    io_uring_submit(&u->ring);                      /* what it leaves behind goes with the next call */
+    io_uring_submit(&u->ring); /* what it leaves behind goes with the next call */
 }
 
 static void take(uring *u, read_piece *p, int got)
@@ -55,7 +55,7 @@ static void take(uring *u, read_piece *p, int got)
         queue(u, p);
         return;
     }
-    if (p->error && p->error != READ_ENDED) read_piece_pread(p);   /* pread has the last word */
+    if (p->error && p->error != READ_ENDED) read_piece_pread(p); /* pread has the last word */
     p->job->left--;
 }
 
@@ -96,7 +96,7 @@ read_engine *read_uring_open(void)
     if (!u) return NULL;
     u->base = (read_engine){ "io_uring", start, wait_for, close_engine };
     int error = -io_uring_queue_init(ENTRIES, &u->ring, 0);
-    if (!error && !can_read(&u->ring)) {            /* Linux before 5.6 */
+    if (!error && !can_read(&u->ring)) { /* Linux before 5.6 */
         io_uring_queue_exit(&u->ring);
         error = ENOSYS;
     }

@@ -118,8 +118,7 @@ static int by_text(const void *a, const void *b)
 {
     const keyed_entry *x = a, *y = b;
     int order = strcmp(x->text, y->text);
-    return order ? order : x->row < y->row ? -1
-                                           : 1;
+    return order ? order : x->row < y->row ? -1 : 1;
 }
 
 sluice_status groups_load(sluice *s, const sluice_pool *pool, const char *path, int32_t **out_group)

@@ -13,22 +13,9 @@ static const struct {
     const char *name;
     int bytes;
 } dtypes[] = {
-    { "F32", 4 },
-    { "F16", 2 },
-    { "BF16", 2 },
-    { "F64", 8 },
-    { "I8", 1 },
-    { "U8", 1 },
-    { "I16", 2 },
-    { "U16", 2 },
-    { "I32", 4 },
-    { "U32", 4 },
-    { "I64", 8 },
-    { "U64", 8 },
-    { "BOOL", 1 },
-    { "F8_E4M3", 1 },
-    { "F8_E5M2", 1 },
-    { "C64", 8 },
+    { "F32", 4 },  { "F16", 2 },     { "BF16", 2 },    { "F64", 8 }, { "I8", 1 },  { "U8", 1 },
+    { "I16", 2 },  { "U16", 2 },     { "I32", 4 },     { "U32", 4 }, { "I64", 8 }, { "U64", 8 },
+    { "BOOL", 1 }, { "F8_E4M3", 1 }, { "F8_E5M2", 1 }, { "C64", 8 },
 };
 enum { DTYPES = sizeof dtypes / sizeof *dtypes };
 
@@ -230,18 +217,10 @@ static sluice_status judge(sluice *s, const st_tensor *t, array_facts *a, size_t
         int int_bytes;
         bool is_signed;
     } kinds[] = {
-        { "F32", SLUICE_F32, 0, false },
-        { "F16", SLUICE_F16, 0, false },
-        { "BF16", SLUICE_BF16, 0, false },
-        { "F64", SLUICE_F64, 0, false },
-        { "I8", SLUICE_I8, 1, true },
-        { "U8", SLUICE_U8, 1, false },
-        { "I16", SLUICE_I8, 2, true },
-        { "U16", SLUICE_U8, 2, false },
-        { "I32", SLUICE_I8, 4, true },
-        { "U32", SLUICE_U8, 4, false },
-        { "I64", SLUICE_I8, 8, true },
-        { "U64", SLUICE_U8, 8, false },
+        { "F32", SLUICE_F32, 0, false }, { "F16", SLUICE_F16, 0, false }, { "BF16", SLUICE_BF16, 0, false },
+        { "F64", SLUICE_F64, 0, false }, { "I8", SLUICE_I8, 1, true },    { "U8", SLUICE_U8, 1, false },
+        { "I16", SLUICE_I8, 2, true },   { "U16", SLUICE_U8, 2, false },  { "I32", SLUICE_I8, 4, true },
+        { "U32", SLUICE_U8, 4, false },  { "I64", SLUICE_I8, 8, true },   { "U64", SLUICE_U8, 8, false },
     };
     size_t k = 0, count = sizeof kinds / sizeof *kinds;
     while (k < count && strcmp(kinds[k].name, t->dtype)) k++;

@@ -27,8 +27,7 @@ int natural_order(const char *a, const char *b)
             p++, q++;
         }
     }
-    return *p ? 1 : *q ? -1
-                       : strcmp(a, b);
+    return *p ? 1 : *q ? -1 : strcmp(a, b);
 }
 
 static int by_name(const void *a, const void *b)

@@ -6,7 +6,9 @@
 enum { BLOCK_ROWS = 4096, MIN_ROWS = 50, MIN_CLASS_ROWS = 5 };
 
 /* NLL of one row at logits * beta and its derivatives by beta.  With a = z - max: E[a] - a_target and Var[a]. */
-typedef struct nll_part { double value, slope, curvature; } nll_part;
+typedef struct nll_part {
+    double value, slope, curvature;
+} nll_part;
 
 static nll_part row_nll(const float *z, int32_t target, int c, double beta)
 {
@@ -22,9 +24,9 @@ static nll_part row_nll(const float *z, int32_t target, int c, double beta)
 
 static nll_part nll_at(const float *logits, const int32_t *target, int64_t m, int c, double beta)
 {
-    nll_part all = {0};
+    nll_part all = { 0 };
     for (int64_t from = 0; from < m; from += BLOCK_ROWS) {
-        nll_part block = {0};
+        nll_part block = { 0 };
         for (int64_t i = from; i < m && i < from + BLOCK_ROWS; i++) {
             nll_part r = row_nll(logits + i * c, target[i], c, beta);
             block.value += r.value, block.slope += r.slope, block.curvature += r.curvature;

@@ -14,17 +14,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ECE_BINS = 15, CONFUSION_CLASSES = 4096 };   /* beyond that many a confusion matrix is too large to keep */
-enum { PIECE_FLOATS = 4 << 20 };                    /* rows gathered at a time: 16 MiB */
+enum { ECE_BINS = 15, CONFUSION_CLASSES = 4096 }; /* beyond that many a confusion matrix is too large to keep */
+enum { PIECE_FLOATS = 4 << 20 };                  /* rows gathered at a time: 16 MiB */
 
-typedef struct ece_bin { int64_t n, correct; double confidence; } ece_bin;
+typedef struct ece_bin {
+    int64_t n, correct;
+    double confidence;
+} ece_bin;
 
 typedef struct tally {
     sluice_eval_result *r;
-    int64_t judged;             /* rows with an NLL */
+    int64_t judged; /* rows with an NLL */
     double nll;
     ece_bin bin[ECE_BINS];
-    uint8_t *unknown;           /* [unknown_room] seen unknown classes */
+    uint8_t *unknown; /* [unknown_room] seen unknown classes */
     int64_t unknown_room;
 } tally;
 
@@ -42,7 +45,10 @@ out:
 }
 
 /* Confidence and log sum of a row's softmax at a temperature; best -1 if a logit is not finite. */
-typedef struct row_facts { int best; double confidence, log_sum, top; } row_facts;
+typedef struct row_facts {
+    int best;
+    double confidence, log_sum, top;
+} row_facts;
 
 static row_facts look_at(const float *z, int c, double temperature)
 {
@@ -133,8 +139,8 @@ sluice_status evaluate_logits(sluice *s, const float *logits, const int32_t *tar
                               float temperature, sluice_eval_result *out_r)
 {
     sluice_status st = SLUICE_OK;
-    sluice_eval_result r = {0};
-    tally y = {0};
+    sluice_eval_result r = { 0 };
+    tally y = { 0 };
     int64_t unknown = 0;
     for (int64_t i = 0; i < n; i++) {
         if (target[i] >= c) FAIL(E_DATA, "row %lld has class %d of %d", (long long)i, target[i], c);
@@ -143,7 +149,7 @@ sluice_status evaluate_logits(sluice *s, const float *logits, const int32_t *tar
     TRY(tally_begin(s, c, &r, unknown, &y));
     for (int64_t i = 0; i < n; i++) tally_row(&y, logits + i * c, target[i], (double)temperature);
     tally_end(&y);
-    *out_r = r, r = (sluice_eval_result){0};
+    *out_r = r, r = (sluice_eval_result){ 0 };
 out:
     sluice_eval_result_release(&r);
     mem_free(y.unknown);
@@ -199,7 +205,10 @@ static bool holds(const uint64_t *sorted, int64_t n, uint64_t v)
     return bsearch(&v, sorted, (size_t)n, sizeof v, by_value) != NULL;
 }
 
-typedef struct named { const char *name; int32_t index; } named;
+typedef struct named {
+    const char *name;
+    int32_t index;
+} named;
 
 static int by_name(const void *a, const void *b) { return strcmp(((const named *)a)->name, ((const named *)b)->name); }
 
@@ -233,8 +242,8 @@ typedef struct evaluation {
     const sluice_head *h;
     const sluice_labels *l;
     int32_t *map;
-    uint64_t *hashes, *ids;     /* of the head's training rows, sorted */
-    float *x, *logits;          /* of a piece */
+    uint64_t *hashes, *ids; /* of the head's training rows, sorted */
+    float *x, *logits;      /* of a piece */
     tally y;
 } evaluation;
 
@@ -243,8 +252,8 @@ static bool trained_on(const evaluation *e, int64_t row, const float *x)
 {
     uint64_t hash = hash_bytes(x, (size_t)e->pool->width * sizeof(float), 0);
     if (e->h->train_row_hash && holds(e->hashes, e->h->train_count, hash)) return true;
-    return e->h->train_ids && e->h->pool_fingerprint == e->pool->fingerprint
-        && holds(e->ids, e->h->train_count, sluice_pool_id64(e->pool, row));
+    return e->h->train_ids && e->h->pool_fingerprint == e->pool->fingerprint &&
+           holds(e->ids, e->h->train_count, sluice_pool_id64(e->pool, row));
 }
 
 static sluice_status evaluate_piece(sluice *s, evaluation *e, int64_t first, int64_t n)
@@ -265,7 +274,7 @@ out:
 static sluice_status evaluate_pool(sluice *s, evaluation *e, sluice_eval_result *out_r)
 {
     sluice_status st = SLUICE_OK;
-    sluice_eval_result r = {0};
+    sluice_eval_result r = { 0 };
     const sluice_labels *l = e->l;
     int64_t piece = piece_rows(e->pool, l->count), c = e->h->classes;
     progress g;
@@ -287,7 +296,7 @@ static sluice_status evaluate_pool(sluice *s, evaluation *e, sluice_eval_result 
     }
     progress_end(s, &g);
     tally_end(&e->y);
-    *out_r = r, r = (sluice_eval_result){0};
+    *out_r = r, r = (sluice_eval_result){ 0 };
 out:
     sluice_eval_result_release(&r);
     mem_free(e->y.unknown), mem_free(e->map), mem_free(e->hashes), mem_free(e->ids);

@@ -135,22 +135,19 @@ out:
 
 /* Activations of a piece of rows: layers read one buffer and write the other. */
 typedef struct piece_buffers {
-    int64_t rows;               /* of a piece */
-    float *a, *b;               /* [rows, widest layer] */
-    uint8_t *bad;               /* [rows] */
+    int64_t rows; /* of a piece */
+    float *a, *b; /* [rows, widest layer] */
+    uint8_t *bad; /* [rows] */
 } piece_buffers;
 
-enum { PIECE_BYTES = 1 << 20 };   /* of one buffer and thread: two of them stay in the second-level cache */
+enum { PIECE_BYTES = 1 << 20 }; /* of one buffer and thread: two of them stay in the second-level cache */
 
-static void buffers_release(piece_buffers *p)
-{
-    mem_free(p->a), mem_free(p->b), mem_free(p->bad);
-}
+static void buffers_release(piece_buffers *p) { mem_free(p->a), mem_free(p->b), mem_free(p->bad); }
 
 static sluice_status buffers_new(sluice *s, const sluice_head *h, int64_t n, piece_buffers *out)
 {
     sluice_status st = SLUICE_OK;
-    piece_buffers p = {0};
+    piece_buffers p = { 0 };
     int64_t widest = h->in_width;
     for (int i = 0; i < h->layer_count - 1; i++)
         if (h->layers[i].out_width > widest) widest = h->layers[i].out_width;
@@ -184,19 +181,25 @@ static sluice_status run_layer(sluice *s, const layer *l, bool relu, const float
     sluice_view x = sluice_rows(in, SLUICE_F32, n, l->in_width), y = sluice_rows(out, SLUICE_F32, n, l->out_width);
     switch (l->kind) {
     case LAYER_CONV:
-        return sluice_op_conv(s, &(sluice_op_conv_args){ .shape = l->conv, .x = x, .packed = l->packed, .bias = l->b,
-                                                         .relu = relu, .out = y });
+        return sluice_op_conv(
+            s, &(sluice_op_conv_args){
+                   .shape = l->conv, .x = x, .packed = l->packed, .bias = l->b, .relu = relu, .out = y });
     case LAYER_DENSE:
-        return sluice_op_forward(s, &(sluice_op_forward_args){ .x = x, .packed = l->packed, .bias = l->b,
-                                                               .c = l->out_width, .relu = relu, .out = y });
+        return sluice_op_forward(
+            s, &(sluice_op_forward_args){
+                   .x = x, .packed = l->packed, .bias = l->b, .c = l->out_width, .relu = relu, .out = y });
     case LAYER_POOL:
     case LAYER_GAP:
-        return sluice_op_downsample(s, &(sluice_op_downsample_args){
-            .kind = l->kind == LAYER_POOL ? SLUICE_POOL_MAX : SLUICE_POOL_GLOBAL, .h = l->in_shape[0],
-            .w = l->in_shape[1], .c = l->in_shape[2], .size = l->pool_size, .x = x, .out = y });
+        return sluice_op_downsample(
+            s, &(sluice_op_downsample_args){ .kind = l->kind == LAYER_POOL ? SLUICE_POOL_MAX : SLUICE_POOL_GLOBAL,
+                                             .h = l->in_shape[0],
+                                             .w = l->in_shape[1],
+                                             .c = l->in_shape[2],
+                                             .size = l->pool_size,
+                                             .x = x,
+                                             .out = y });
     case LAYER_RELU:
-    case LAYER_DROP:
-        break;
+    case LAYER_DROP: break;
     }
     return SLUICE_OK;
 }
@@ -209,7 +212,8 @@ static sluice_status run_layers(sluice *s, const sluice_head *h, sluice_view x, 
     float *in = p->a, *out = p->b;
     TRY(sluice_op_finite(s, &(sluice_op_finite_args){ .x = x, .bad = p->bad }));
     sluice_view centred = sluice_rows(in, SLUICE_F32, x.rows, h->in_width);
-    TRY(sluice_op_convert(s, &(sluice_op_convert_args){ .x = x, .out = centred, .mean = h->mean, .divisor = h->scale }));
+    TRY(sluice_op_convert(s,
+                          &(sluice_op_convert_args){ .x = x, .out = centred, .mean = h->mean, .divisor = h->scale }));
     for (int i = 0; i < h->layer_count - 1; i++) {
         const layer *l = &h->layers[i];
         bool product = l->kind == LAYER_CONV || l->kind == LAYER_DENSE, relu = product && l[1].kind == LAYER_RELU;
@@ -246,8 +250,8 @@ static void quarantine_logits(float *logits, int64_t n, int64_t c, const uint8_t
 
 static void quarantine_scores(const sluice_scores *o, int64_t n, const uint8_t *bad)
 {
-    float *const column[] = { o->least_confidence, o->margin, o->ratio, o->entropy, o->energy, o->confidence,
-                              o->prediction };
+    float *const column[] = { o->least_confidence, o->margin,     o->ratio,     o->entropy,
+                              o->energy,           o->confidence, o->prediction };
     for (size_t f = 0; f < sizeof column / sizeof *column; f++)
         for (int64_t i = 0; column[f] && i < n; i++)
             if (bad[i]) column[f][i] = ex_nan();
@@ -256,8 +260,8 @@ static void quarantine_scores(const sluice_scores *o, int64_t n, const uint8_t *
 static sluice_scores scores_from(const sluice_scores *o, int64_t row)
 {
     sluice_scores r = *o;
-    float **const column[] = { &r.least_confidence, &r.margin, &r.ratio, &r.entropy, &r.energy, &r.confidence,
-                               &r.prediction };
+    float **const column[] = { &r.least_confidence, &r.margin,     &r.ratio,     &r.entropy,
+                               &r.energy,           &r.confidence, &r.prediction };
     for (size_t f = 0; f < sizeof column / sizeof *column; f++)
         if (*column[f]) *column[f] += row;
     return r;
@@ -273,7 +277,7 @@ static sluice_status check_width(sluice *s, const sluice_head *h, sluice_view x)
 sluice_status head_features(sluice *s, const sluice_head *h, sluice_view x, float *features)
 {
     sluice_status st = SLUICE_OK;
-    piece_buffers p = {0};
+    piece_buffers p = { 0 };
     int64_t width = head_feature_width(h);
     TRY(check_width(s, h, x));
     if (x.rows == 0) goto out;
@@ -294,7 +298,9 @@ out:
 /* The last layer on features (or a linear head on raw rows). */
 static sluice_status last_layer(sluice *s, const sluice_head *h, sluice_view x, float *out)
 {
-    return sluice_op_forward(s, &(sluice_op_forward_args){ .x = x, .packed = h->scan_packed, .bias = h->scan_bias,
+    return sluice_op_forward(s, &(sluice_op_forward_args){ .x = x,
+                                                           .packed = h->scan_packed,
+                                                           .bias = h->scan_bias,
                                                            .c = h->classes,
                                                            .out = sluice_rows(out, SLUICE_F32, x.rows, h->classes) });
 }
@@ -302,7 +308,7 @@ static sluice_status last_layer(sluice *s, const sluice_head *h, sluice_view x, 
 sluice_status head_logits(sluice *s, const sluice_head *h, sluice_view x, float *out)
 {
     sluice_status st = SLUICE_OK;
-    piece_buffers p = {0};
+    piece_buffers p = { 0 };
     TRY(check_width(s, h, x));
     if (x.rows == 0) goto out;
     if (head_is_linear(h)) {
@@ -325,8 +331,12 @@ out:
 
 static sluice_status scan_rows(sluice *s, const sluice_head *h, sluice_view x, const sluice_scores *out, float *logits)
 {
-    sluice_op_scan_args a = { .x = x, .packed = h->scan_packed, .bias = h->scan_bias, .c = h->classes,
-                              .temperature = h->temperature, .out = *out };
+    sluice_op_scan_args a = { .x = x,
+                              .packed = h->scan_packed,
+                              .bias = h->scan_bias,
+                              .c = h->classes,
+                              .temperature = h->temperature,
+                              .out = *out };
     if (logits) a.logits = sluice_rows(logits, SLUICE_F32, x.rows, h->classes);
     return sluice_op_scan(s, &a);
 }
@@ -334,7 +344,7 @@ static sluice_status scan_rows(sluice *s, const sluice_head *h, sluice_view x, c
 sluice_status head_scan(sluice *s, const sluice_head *h, sluice_view x, const sluice_scores *out, float *logits)
 {
     sluice_status st = SLUICE_OK;
-    piece_buffers p = {0};
+    piece_buffers p = { 0 };
     TRY(check_width(s, h, x));
     if (x.rows == 0) goto out;
     if (head_is_linear(h)) {

@@ -35,8 +35,11 @@ static void list_tensor(tensor_list *l, const char *name, const char *dtype, siz
     if (!data) return;
     st_tensor *t = &l->t[l->count];
     snprintf(l->name[l->count], NAME_BYTES, "%s", name);
-    *t = (st_tensor){ .name = l->name[l->count], .ndim = cols ? 2 : 1, .shape = { rows, cols },
-                      .bytes = (size_t)(rows * (cols ? cols : 1)) * size, .data = data };
+    *t = (st_tensor){ .name = l->name[l->count],
+                      .ndim = cols ? 2 : 1,
+                      .shape = { rows, cols },
+                      .bytes = (size_t)(rows * (cols ? cols : 1)) * size,
+                      .data = data };
     snprintf(t->dtype, sizeof t->dtype, "%s", dtype);
     l->count++;
 }
@@ -247,7 +250,7 @@ out:
 static sluice_status make_head(loading *l)
 {
     sluice_status st = SLUICE_OK;
-    int64_t shape[3] = {0};
+    int64_t shape[3] = { 0 };
     json_t *array = NULL;
     char **names = NULL;
     int classes = 0;

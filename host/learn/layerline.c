@@ -5,26 +5,20 @@
 #include <string.h>
 
 enum { MAX_LAYERS = 64, MAX_UNITS = 1 << 20 };
-static const int64_t MAX_ELEMENTS = (int64_t)1 << 40;   /* of one layer's weights or one row's activations */
+static const int64_t MAX_ELEMENTS = (int64_t)1 << 40; /* of one layer's weights or one row's activations */
 
 typedef struct line_state {
     sluice *s;
     const char *line;
     int classes;
-    int64_t shape[3], width;    /* what flows between the layers */
+    int64_t shape[3], width; /* what flows between the layers */
     layer *layers;
     int count;
 } line_state;
 
-static bool product_fits(int64_t a, int64_t b)
-{
-    return a >= 0 && b >= 0 && (b == 0 || a <= MAX_ELEMENTS / b);
-}
+static bool product_fits(int64_t a, int64_t b) { return a >= 0 && b >= 0 && (b == 0 || a <= MAX_ELEMENTS / b); }
 
-static void flatten(int64_t shape[3], int64_t width)
-{
-    shape[0] = width, shape[1] = shape[2] = 0;
-}
+static void flatten(int64_t shape[3], int64_t width) { shape[0] = width, shape[1] = shape[2] = 0; }
 
 static sluice_status need_image(const line_state *p, const char *word)
 {
@@ -66,7 +60,7 @@ static sluice_status parse_conv(line_state *p, const char *word, const char *res
     sluice_conv_shape *c = &l->conv;
     c->h = p->shape[0], c->w = p->shape[1], c->cin = p->shape[2], c->cout = n;
     c->kernel = k, c->stride = stride, c->pad = k / 2;
-    c->out_h = (c->h - 1) / stride + 1, c->out_w = (c->w - 1) / stride + 1;    /* as h + 2 pad - k = h - 1 */
+    c->out_h = (c->h - 1) / stride + 1, c->out_w = (c->w - 1) / stride + 1; /* as h + 2 pad - k = h - 1 */
     l->kind = LAYER_CONV;
     p->shape[0] = c->out_h, p->shape[1] = c->out_w, p->shape[2] = n;
     return SLUICE_OK;

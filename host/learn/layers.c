@@ -14,14 +14,8 @@
 #include <math.h>
 #include <string.h>
 
-enum { SPLIT_ROWS = 50,
-       SPLIT_CLASS = 5,
-       SPLIT_SHARE = 5 };
-enum { BATCH = 64,
-       PATIENCE = 10,
-       MAX_BATCH = 65536,
-       WARM_UP_SHARE = 20,
-       WARM_UP_STEPS = 200 };
+enum { SPLIT_ROWS = 50, SPLIT_CLASS = 5, SPLIT_SHARE = 5 };
+enum { BATCH = 64, PATIENCE = 10, MAX_BATCH = 65536, WARM_UP_SHARE = 20, WARM_UP_STEPS = 200 };
 
 typedef struct training {
     sluice *s;
@@ -56,8 +50,7 @@ static sluice_status standardise(training *r)
     TRY_NEW(r->h->mean, RAW(s, t->width, float));
     for (int64_t i = 0; i < t->m; i++)
         for (int64_t k = 0; k < t->width; k++) sum[k % channels] += (double)t->x[i * t->width + k];
-    for (int64_t k = 0; k < t->width; k++)
-        r->h->mean[k] = (float)(sum[k % channels] / ((double)t->m * (double)pixels));
+    for (int64_t k = 0; k < t->width; k++) r->h->mean[k] = (float)(sum[k % channels] / ((double)t->m * (double)pixels));
     for (int64_t i = 0; i < t->m; i++) {
         double row = 0;
         for (int64_t k = 0; k < t->width; k++) {
@@ -355,10 +348,8 @@ static sluice_status read_args(training *r)
     if (!(a->rate >= 0 && a->rate <= 100))
         FAIL(E_USAGE, "the learning rate is above 0 and at most 100, not %g", a->rate);
     r->o.sgd = a->optimizer && strcmp(a->optimizer, "sgd") == 0;
-    r->rate = (float)(a->rate > 0 ? a->rate : r->o.sgd ? 0.05
-                                                       : 1e-3);
-    r->o.decay = (float)(a->l2 > 0 ? a->l2 : r->o.sgd ? 5e-4
-                                                      : 1e-2);
+    r->rate = (float)(a->rate > 0 ? a->rate : r->o.sgd ? 0.05 : 1e-3);
+    r->o.decay = (float)(a->l2 > 0 ? a->l2 : r->o.sgd ? 5e-4 : 1e-2);
     r->epochs = a->epochs > 0 ? a->epochs : default_epochs(r->t->m);
     r->batch = a->batch > 0 ? a->batch : default_batch(r->t->m);
 out:

@@ -14,17 +14,17 @@ enum { HISTORY = 10, BLOCK = 4096, LANES = 8, PARALLEL_BLOCKS = 32, TRIALS = 25,
 typedef struct search {
     sluice *s;
     const linear_fit *fit;
-    int64_t weights, size;      /* c * d, c * d + c */
-    int64_t blocks;             /* of the vector */
+    int64_t weights, size; /* c * d, c * d + c */
+    int64_t blocks;        /* of the vector */
     float *packed, *logits, *row_grad;
-    float *x, *grad;            /* [size] where we are */
+    float *x, *grad; /* [size] where we are */
     float *x_new, *grad_new;
-    double *direction;          /* [size] */
+    double *direction;                      /* [size] */
     float *step[HISTORY], *change[HISTORY]; /* [size] differences of x and of the gradient, a ring */
-    double curvature[HISTORY];  /* step . change */
+    double curvature[HISTORY];              /* step . change */
     double weight_scale, intercept_scale;   /* a first guess of the inverse Hessian's diagonal */
-    int held, next;             /* pairs in the ring, where the next one goes */
-    double *partial;            /* [blocks] */
+    int held, next;                         /* pairs in the ring, where the next one goes */
+    double *partial;                        /* [blocks] */
     double value;
 } search;
 
@@ -54,7 +54,7 @@ static double fold_lanes(const double p[LANES])
 
 static double dot_mixed(const double *a, const float *b, int64_t n)
 {
-    double p[LANES] = {0};
+    double p[LANES] = { 0 };
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)
         for (int l = 0; l < LANES; l++) p[l] += a[i + l] * (double)b[i + l];
@@ -64,7 +64,7 @@ static double dot_mixed(const double *a, const float *b, int64_t n)
 
 static double dot_single(const float *a, const float *b, int64_t n)
 {
-    double p[LANES] = {0};
+    double p[LANES] = { 0 };
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)
         for (int l = 0; l < LANES; l++) p[l] += (double)a[i + l] * (double)b[i + l];
@@ -73,7 +73,10 @@ static double dot_single(const float *a, const float *b, int64_t n)
 }
 
 /* direction += factor * add; the sum is direction . with. */
-typedef struct update { double factor; const float *add, *with; } update;
+typedef struct update {
+    double factor;
+    const float *add, *with;
+} update;
 
 static double update_block(const search *q, int64_t from, int64_t n, const void *arg)
 {
@@ -99,7 +102,10 @@ static int64_t weights_in(const search *q, int64_t from, int64_t n)
 }
 
 /* direction *= factor * the guess of the diagonal; the sum is direction . with. */
-typedef struct rescale { double factor; const float *with; } rescale;
+typedef struct rescale {
+    double factor;
+    const float *with;
+} rescale;
 
 static double rescale_block(const search *q, int64_t from, int64_t n, const void *arg)
 {
@@ -116,8 +122,8 @@ static double scaled_square_block(const search *q, int64_t from, int64_t n, cons
 {
     const float *v = (const float *)arg + from;
     int64_t weights = weights_in(q, from, n);
-    return q->weight_scale * dot_single(v, v, weights)
-         + q->intercept_scale * dot_single(v + weights, v + weights, n - weights);
+    return q->weight_scale * dot_single(v, v, weights) +
+           q->intercept_scale * dot_single(v + weights, v + weights, n - weights);
 }
 
 static double move_block(const search *q, int64_t from, int64_t n, const void *arg)
@@ -182,10 +188,14 @@ static sluice_status value_at(search *q, double *out)
     sluice_view z = sluice_rows(q->logits, SLUICE_F32, f->m, f->c),
                 g = sluice_rows(q->row_grad, SLUICE_F32, f->m, f->c);
     TRY(sluice_op_pack(q->s, &(sluice_op_pack_args){ .w = w, .out = q->packed }));
-    TRY(sluice_op_forward(q->s, &(sluice_op_forward_args){ .x = x, .packed = q->packed, .bias = q->x_new + q->weights,
-                                                           .c = f->c, .out = z }));
-    TRY(sluice_op_loss(q->s, &(sluice_op_loss_args){ .logits = z, .target = f->target, .weight = f->class_weight,
-                                                     .grad_scale = 1, .grad = g, .out_sum = &sum }));
+    TRY(sluice_op_forward(q->s, &(sluice_op_forward_args){
+                                    .x = x, .packed = q->packed, .bias = q->x_new + q->weights, .c = f->c, .out = z }));
+    TRY(sluice_op_loss(q->s, &(sluice_op_loss_args){ .logits = z,
+                                                     .target = f->target,
+                                                     .weight = f->class_weight,
+                                                     .grad_scale = 1,
+                                                     .grad = g,
+                                                     .out_sum = &sum }));
     *out = sum + over_blocks(q, penalty_block, NULL) / (2 * f->l2);
 out:
     return st;
@@ -212,9 +222,9 @@ out:
  * diagonal guess times the factor that suits the newest pair. */
 static double set_direction(search *q)
 {
-    double alpha[HISTORY];
-    int at[HISTORY], last = q->held - 1;
-    for (int i = 0; i < q->held; i++) at[i] = (q->next + HISTORY - 1 - i) % HISTORY;   /* newest first */
+    double alpha[HISTORY] = { 0 };
+    int at[HISTORY] = { 0 }, last = q->held - 1;
+    for (int i = 0; i < q->held; i++) at[i] = (q->next + HISTORY - 1 - i) % HISTORY; /* newest first */
 
     double product = over_blocks(q, start_block, q->held ? q->step[at[0]] : q->grad), factor = 1;
     for (int i = 0; i < q->held; i++) {
@@ -290,7 +300,7 @@ static sluice_status minimise(search *q, int *out_iterations)
         TRY(line_search(q, set_direction(q), &value, &moved));
         if (!moved && q->held == 0) break;
         if (!moved) {
-            q->held = 0;        /* once more along the gradient itself */
+            q->held = 0; /* once more along the gradient itself */
             continue;
         }
         flat = q->value - value <= 1e-8 * value ? flat + 1 : 0;

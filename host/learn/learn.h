@@ -23,17 +23,17 @@ sluice_status train_layers(sluice *s, const train_set *t, const sluice_train_arg
 
 /* L-BFGS on sum_i weight * CE + |W|^2/(2C), intercept free; w [c, d], b [c] start values in, solution out. */
 typedef struct linear_fit {
-    const float *x;             /* [m, d] standardised */
+    const float *x; /* [m, d] standardised */
     const int32_t *target;
-    const float *class_weight;  /* [c] or NULL */
+    const float *class_weight; /* [c] or NULL */
     int64_t m, d;
     int c;
-    double l2;                  /* C */
-    int max_iterations;         /* 0: 500 */
-    double tolerance;           /* on the largest gradient entry relative to m, 0: 1e-6 */
+    double l2;          /* C */
+    int max_iterations; /* 0: 500 */
+    double tolerance;   /* on the largest gradient entry relative to m, 0: 1e-6 */
     float *w, *b;
-    int iterations;             /* out */
-    double objective;           /* out */
+    int iterations;   /* out */
+    double objective; /* out */
 } linear_fit;
 sluice_status lbfgs_fit(sluice *s, linear_fit *f);
 

@@ -16,36 +16,36 @@
 enum { FOLDS = 5, MANY_ROWS = 20000, FOLD_ITERATIONS = 200 };
 static const double PATH[] = { 1e-4, 1e-3, 1e-2, 1e-1, 1, 10 };
 enum { PATH_LENGTH = sizeof PATH / sizeof *PATH };
-static const double NO_FOLD_C = 1;      /* where no fold can judge: a few labels want a large C */
+static const double NO_FOLD_C = 1; /* where no fold can judge: a few labels want a large C */
 static const double FOLD_TOLERANCE = 1e-5;
-static const double WATCHED = 1e8;      /* rows * width * classes from which progress is told: about a second */
-static const float NEVER = -1e4f;       /* the intercept of a class without rows: its probability is 0 */
+static const double WATCHED = 1e8; /* rows * width * classes from which progress is told: about a second */
+static const float NEVER = -1e4f;  /* the intercept of a class without rows: its probability is 0 */
 
 typedef struct fold {
-    int64_t held_first, held_rows, train_first, train_rows;    /* in the layout */
-    float *w, *b;               /* the fit at the last C, where the next one starts */
-    bool usable;                /* at least two classes to train on and a row to judge */
+    int64_t held_first, held_rows, train_first, train_rows; /* in the layout */
+    float *w, *b;                                           /* the fit at the last C, where the next one starts */
+    bool usable;                                            /* at least two classes to train on and a row to judge */
 } fold;
 
 typedef struct linear_run {
     sluice *s;
     const train_set *t;
     float *mean, scale;
-    float *class_weight;        /* [classes] or NULL */
-    int64_t *order;             /* [m] row of each place of the layout's first part */
-    float *x;                   /* [layout_rows, width] standardised */
-    int32_t *target;            /* [layout_rows] */
+    float *class_weight; /* [classes] or NULL */
+    int64_t *order;      /* [m] row of each place of the layout's first part */
+    float *x;            /* [layout_rows, width] standardised */
+    int32_t *target;     /* [layout_rows] */
     int64_t layout_rows;
     int folds;
     fold fold[FOLDS];
     int64_t held_count;
-    int32_t *held_target;       /* [held_count] */
-    float *held, *held_best;    /* [held_count, classes] logits at this C and at the best one */
-    float *scratch, *packed;    /* logits of one fold; weights of one fold */
-    double c, nll;              /* best so far */
-    float *w, *b;               /* fit of the first usable fold at the best C, then the final fit */
-    json_t *path;               /* [{C, nll, iterations}] */
-    progress progress;          /* told where a fit takes long enough to be watched */
+    int32_t *held_target;    /* [held_count] */
+    float *held, *held_best; /* [held_count, classes] logits at this C and at the best one */
+    float *scratch, *packed; /* logits of one fold; weights of one fold */
+    double c, nll;           /* best so far */
+    float *w, *b;            /* fit of the first usable fold at the best C, then the final fit */
+    json_t *path;            /* [{C, nll, iterations}] */
+    progress progress;       /* told where a fit takes long enough to be watched */
     int64_t fits;
 } linear_run;
 
@@ -179,10 +179,7 @@ out:
 
 /* ---- the path over C ---- */
 
-static bool watched(const linear_run *r)
-{
-    return (double)r->t->m * (double)r->t->width * r->t->classes >= WATCHED;
-}
+static bool watched(const linear_run *r) { return (double)r->t->m * (double)r->t->width * r->t->classes >= WATCHED; }
 
 /* Logits of a fold's held-out rows by its own fit, those of unseen classes left out; *at counts the rows. */
 static sluice_status judge_fold(linear_run *r, const fold *f, int64_t *at)
@@ -191,9 +188,11 @@ static sluice_status judge_fold(linear_run *r, const fold *f, int64_t *at)
     const train_set *t = r->t;
     int64_t c = t->classes;
     sluice_view x = sluice_rows(r->x + f->held_first * t->width, SLUICE_F32, f->held_rows, t->width);
-    sluice_view w = sluice_rows(f->w, SLUICE_F32, c, t->width), z = sluice_rows(r->scratch, SLUICE_F32, f->held_rows, c);
+    sluice_view w = sluice_rows(f->w, SLUICE_F32, c, t->width),
+                z = sluice_rows(r->scratch, SLUICE_F32, f->held_rows, c);
     TRY(sluice_op_pack(r->s, &(sluice_op_pack_args){ .w = w, .out = r->packed }));
-    TRY(sluice_op_forward(r->s, &(sluice_op_forward_args){ .x = x, .packed = r->packed, .bias = f->b, .c = c, .out = z }));
+    TRY(sluice_op_forward(r->s,
+                          &(sluice_op_forward_args){ .x = x, .packed = r->packed, .bias = f->b, .c = c, .out = z }));
     for (int64_t i = 0; i < f->held_rows; i++)
         if (f->b[r->target[f->held_first + i]] != NEVER)
             memcpy(r->held + (*at)++ * c, r->scratch + i * c, (size_t)c * sizeof(float));
@@ -209,9 +208,16 @@ static sluice_status try_c(linear_run *r, double c, double *out_nll, json_t **ou
     int iterations = 0;
     for (fold *f = r->fold; f < r->fold + r->folds; f++) {
         if (!f->usable) continue;
-        linear_fit fit = { .x = r->x + f->train_first * t->width, .target = r->target + f->train_first,
-                           .class_weight = r->class_weight, .m = f->train_rows, .d = t->width, .c = t->classes,
-                           .l2 = c, .w = f->w, .b = f->b, .max_iterations = FOLD_ITERATIONS,
+        linear_fit fit = { .x = r->x + f->train_first * t->width,
+                           .target = r->target + f->train_first,
+                           .class_weight = r->class_weight,
+                           .m = f->train_rows,
+                           .d = t->width,
+                           .c = t->classes,
+                           .l2 = c,
+                           .w = f->w,
+                           .b = f->b,
+                           .max_iterations = FOLD_ITERATIONS,
                            .tolerance = FOLD_TOLERANCE };
         TRY(lbfgs_fit(r->s, &fit));
         TRY(judge_fold(r, f, &at));
@@ -274,8 +280,15 @@ static sluice_status fit_all(linear_run *r, linear_fit *fit)
 {
     const train_set *t = r->t;
     for (int64_t i = 0; i < t->m; i++) standardise(r, i, r->x + i * t->width);
-    *fit = (linear_fit){ .x = r->x, .target = t->target, .class_weight = r->class_weight, .m = t->m, .d = t->width,
-                         .c = t->classes, .l2 = r->c, .w = r->w, .b = r->b };
+    *fit = (linear_fit){ .x = r->x,
+                         .target = t->target,
+                         .class_weight = r->class_weight,
+                         .m = t->m,
+                         .d = t->width,
+                         .c = t->classes,
+                         .l2 = r->c,
+                         .w = r->w,
+                         .b = r->b };
     return lbfgs_fit(r->s, fit);
 }
 
@@ -296,11 +309,11 @@ static sluice_status describe(const linear_run *r, const sluice_train_args *a, c
 {
     sluice_status st = SLUICE_OK;
     sluice *s = r->s;
-    json_t *j = json_pack("{s:s, s:I, s:I, s:s, s:f, s:b, s:i, s:I, s:i, s:f, s:O}",
-                          "method", "l-bfgs", "rows", (json_int_t)r->t->m, "seed", (json_int_t)a->seed,
-                          "class_weights", a->class_weights ? a->class_weights : "none", "C", r->c,
-                          "chosen", a->l2 == 0, "folds", r->folds, "held_out", (json_int_t)r->held_count,
-                          "iterations", fit->iterations, "objective", fit->objective, "path", r->path);
+    json_t *j = json_pack("{s:s, s:I, s:I, s:s, s:f, s:b, s:i, s:I, s:i, s:f, s:O}", "method", "l-bfgs", "rows",
+                          (json_int_t)r->t->m, "seed", (json_int_t)a->seed, "class_weights",
+                          a->class_weights ? a->class_weights : "none", "C", r->c, "chosen", a->l2 == 0, "folds",
+                          r->folds, "held_out", (json_int_t)r->held_count, "iterations", fit->iterations, "objective",
+                          fit->objective, "path", r->path);
     char *text = j ? json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     if (!text) FAIL(E_MEMORY, "out of memory");
     TRY_NEW(h->trained, mem_text(r->s, text));

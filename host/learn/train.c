@@ -19,16 +19,16 @@ static sluice_status check_args(sluice *s, const train_set *t, const sluice_trai
 /* ---- classes without labels have no output ---- */
 
 typedef struct class_subset {
-    int32_t *target;            /* [m] renumbered */
-    char **names;               /* [classes] borrowed */
+    int32_t *target; /* [m] renumbered */
+    char **names;    /* [classes] borrowed */
     int classes;
 } class_subset;
 
 static sluice_status subset_of(sluice *s, const train_set *t, class_subset *out)
 {
     sluice_status st = SLUICE_OK;
-    class_subset u = {0};
-    int32_t *number = NULL;     /* new number + 1 of each class, 0: no labels */
+    class_subset u = { 0 };
+    int32_t *number = NULL; /* new number + 1 of each class, 0: no labels */
     TRY_NEW(number, NEW(s, t->classes, int32_t));
     TRY_NEW(u.target, RAW(s, t->m, int32_t));
     TRY_NEW(u.names, NEW(s, t->classes, char *));
@@ -46,7 +46,7 @@ static sluice_status subset_of(sluice *s, const train_set *t, class_subset *out)
     if (u.classes < t->classes)
         log_line(s, SLUICE_INFO, "%d of %d classes have no labels and get no output", t->classes - u.classes,
                  t->classes);
-    *out = u, u = (class_subset){0};
+    *out = u, u = (class_subset){ 0 };
 out:
     mem_free(number), mem_free(u.target), mem_free(u.names);
     return st;
@@ -72,7 +72,7 @@ sluice_status train_head(sluice *s, const train_set *t, const sluice_train_args 
 {
     sluice_status st = SLUICE_OK;
     sluice_head *h = NULL;
-    class_subset u = {0};
+    class_subset u = { 0 };
     const char *line = a->layers ? a->layers : "linear";
     TRY(check_args(s, t, a));
     TRY(subset_of(s, t, &u));
@@ -89,12 +89,14 @@ out:
 
 /* ---- from a pool ---- */
 
-typedef struct gathered { float *x; int32_t *target; uint64_t *ids; int64_t m; } gathered;
+typedef struct gathered {
+    float *x;
+    int32_t *target;
+    uint64_t *ids;
+    int64_t m;
+} gathered;
 
-static void gathered_release(gathered *g)
-{
-    mem_free(g->x), mem_free(g->target), mem_free(g->ids);
-}
+static void gathered_release(gathered *g) { mem_free(g->x), mem_free(g->target), mem_free(g->ids); }
 
 static bool row_finite(const float *x, int64_t d)
 {
@@ -107,7 +109,7 @@ static bool row_finite(const float *x, int64_t d)
 static sluice_status gather(sluice *s, const sluice_pool *pool, const sluice_labels *l, gathered *out)
 {
     sluice_status st = SLUICE_OK;
-    gathered g = {0};
+    gathered g = { 0 };
     int64_t d = pool->width;
     TRY_NEW(g.x, mem_raw(s, l->count, sizeof(float) * (size_t)d));
     TRY_NEW(g.target, RAW(s, l->count, int32_t));
@@ -122,7 +124,7 @@ static sluice_status gather(sluice *s, const sluice_pool *pool, const sluice_lab
     if (g.m < l->count)
         log_line(s, SLUICE_WARNING, "%lld of %lld labelled rows hold a NaN or an infinity and are not trained on",
                  (long long)(l->count - g.m), (long long)l->count);
-    *out = g, g = (gathered){0};
+    *out = g, g = (gathered){ 0 };
 out:
     gathered_release(&g);
     return st;
@@ -132,13 +134,19 @@ static sluice_status train_from_pool(sluice *s, const sluice_pool *pool, const s
                                      sluice_head **out_head)
 {
     sluice_status st = SLUICE_OK;
-    gathered g = {0};
+    gathered g = { 0 };
     const sluice_labels *l = a->labels;
     if (!l) FAIL(E_USAGE, "cannot train without labels");
     if (l->fingerprint != pool->fingerprint) FAIL(E_DATA, "cannot train: the labels belong to another pool");
     TRY(gather(s, pool, l, &g));
-    train_set t = { .x = g.x, .target = g.target, .ids = g.ids, .m = g.m, .width = pool->width, .classes = l->classes,
-                    .names = l->names, .fingerprint = pool->fingerprint };
+    train_set t = { .x = g.x,
+                    .target = g.target,
+                    .ids = g.ids,
+                    .m = g.m,
+                    .width = pool->width,
+                    .classes = l->classes,
+                    .names = l->names,
+                    .fingerprint = pool->fingerprint };
     memcpy(t.shape, pool->shape, sizeof t.shape);
     TRY(train_head(s, &t, a, out_head));
 out:
@@ -148,7 +156,7 @@ out:
 
 sluice_status sluice_train(sluice *s, const sluice_pool *pool, const sluice_train_args *args, sluice_head **out_head)
 {
-    sluice_train_args a = {0};
+    sluice_train_args a = { 0 };
     memcpy(&a, args, args->size < sizeof a ? args->size : sizeof a);
     fp_state fp = fp_enter();
     s->error[0] = 0;

@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef struct imported { float *w, *b; int64_t c, d; } imported;
+typedef struct imported {
+    float *w, *b;
+    int64_t c, d;
+} imported;
 
-static void imported_release(imported *m)
-{
-    mem_free(m->w), mem_free(m->b);
-}
+static void imported_release(imported *m) { mem_free(m->w), mem_free(m->b); }
 
 /* count values of a type as f32; false if the type is none of theirs. */
 static bool widen(const void *from, const char *dtype, int64_t count, float *to)
@@ -24,8 +24,7 @@ static bool widen(const void *from, const char *dtype, int64_t count, float *to)
         for (int64_t i = 0; i < count; i++) to[i] = ex_f16_to_f32(half[i]);
     else if (strcmp(dtype, "BF16") == 0)
         for (int64_t i = 0; i < count; i++) to[i] = ex_bf16_to_f32(half[i]);
-    else
-        return false;
+    else return false;
     return true;
 }
 
@@ -67,40 +66,43 @@ static const st_tensor *find_part(const st_file *f, const char *prefix, const ch
     return safetensors_find(f, name);
 }
 
-/* The prefix under which the file has a weight. */
-static sluice_status choose_prefix(sluice *s, const st_file *f, const char **prefix)
+/* The prefix under which the file has a weight; NULL and a message where that is not clear. */
+static const char *choose_prefix(sluice *s, const st_file *f)
 {
     static const char *const known[] = { "fc.", "head.", "classifier." };
     const char *found = NULL;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (!find_part(f, known[i], "weight")) continue;
-        if (found)
-            return sluice_hint(
-                s, sluice_fail(s, SLUICE_E_FORMAT, "both '%sweight' and '%sweight' are there", found, known[i]),
-                "say which with --prefix");
+        if (found) {
+            sluice_fail(s, SLUICE_E_FORMAT, "both '%sweight' and '%sweight' are there", found, known[i]);
+            sluice_hint(s, SLUICE_E_FORMAT, "say which with --prefix");
+            return NULL;
+        }
         found = known[i];
     }
-    if (!found)
-        return sluice_hint(s,
-                           sluice_fail(s, SLUICE_E_FORMAT, "there is no fc.weight, head.weight or classifier.weight"),
-                           "say where the last layer is with --prefix, as in --prefix classifier.1.");
-    *prefix = found;
-    return SLUICE_OK;
+    if (!found) {
+        sluice_fail(s, SLUICE_E_FORMAT, "there is no fc.weight, head.weight or classifier.weight");
+        sluice_hint(s, SLUICE_E_FORMAT, "say where the last layer is with --prefix, as in --prefix classifier.1.");
+    }
+    return found;
 }
 
 static sluice_status from_state_dict(sluice *s, const char *path, const char *prefix, imported *m)
 {
     sluice_status st = SLUICE_OK;
-    st_file f;
+    st_file f = { 0 };
     TRY(safetensors_open(s, path, &f));
-    if (!prefix) st = choose_prefix(s, &f, &prefix);
-    const st_tensor *w = st ? NULL : find_part(&f, prefix, "weight"), *b = st ? NULL : find_part(&f, prefix, "bias");
-    if (!st && !w) st = sluice_fail(s, SLUICE_E_FORMAT, "there is no tensor '%s' with 'weight' behind it", prefix);
-    if (!st) st = tensor_floats(s, path, w, 2, 0, &m->w);
-    if (!st && b) st = tensor_floats(s, path, b, 1, w->shape[0], &m->b);
-    if (!st) m->c = w->shape[0], m->d = w->shape[1];
-    safetensors_release(&f);
+    if (!prefix && !(prefix = choose_prefix(s, &f))) {
+        st = SLUICE_E_FORMAT;
+        goto out;
+    }
+    const st_tensor *w = find_part(&f, prefix, "weight"), *b = find_part(&f, prefix, "bias");
+    if (!w) FAIL(E_FORMAT, "there is no tensor '%s' with 'weight' behind it", prefix);
+    TRY(tensor_floats(s, path, w, 2, 0, &m->w));
+    if (b) TRY(tensor_floats(s, path, b, 1, w->shape[0], &m->b));
+    m->c = w->shape[0], m->d = w->shape[1];
 out:
+    safetensors_release(&f);
     return st;
 }
 
@@ -128,7 +130,7 @@ static sluice_status npy_floats(sluice *s, const char *path, int ndim, int64_t r
     sluice_status st = SLUICE_OK;
     void *raw = NULL;
     float *v = NULL;
-    *a = (array_facts){0};
+    *a = (array_facts){ 0 };
     TRY(npy_open(s, path, NULL, a));
     if (a->ndim != ndim || a->shape[0] < 1 || (ndim == 2 && a->shape[1] < 1) || (rows && a->shape[0] != rows))
         FAIL(E_SHAPE, "'%s' does not have the shape of a linear layer's %s", path, ndim == 2 ? "weight" : "bias");
@@ -183,7 +185,7 @@ static sluice_status make_head(sluice *s, imported *m, char *const *names, int n
     TRY(head_new(s, "linear", (const int64_t[3]){ m->d, 0, 0 }, (int)m->c, names ? names : numbers, &h));
     h->layers[0].w = m->w, h->layers[0].b = m->b;
     m->w = m->b = NULL;
-    TRY(head_tensors(s, h));    /* zeros for a missing bias */
+    TRY(head_tensors(s, h)); /* zeros for a missing bias */
     TRY_NEW(h->trained, mem_text(s, "{\"method\":\"imported\"}"));
     TRY(head_prepare(s, h));
     *out_head = h, h = NULL;
@@ -198,7 +200,7 @@ sluice_status head_import(sluice *s, const char *weight_path, const char *bias_p
                           char *const *names, int names_count, sluice_head **out_head)
 {
     sluice_status st = SLUICE_OK;
-    imported m = {0};
+    imported m = { 0 };
     bool npy = path_ends(weight_path, ".npy");
     if (!npy && bias_path) FAIL(E_USAGE, "a bias file goes with a weight in .npy");
     if (npy && prefix) FAIL(E_USAGE, "a prefix goes with a .safetensors file");

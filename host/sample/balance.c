@@ -11,8 +11,8 @@ int64_t balance_order(const pick_rules *r, int64_t *turn, sluice_entry *e, int64
     size_t classes = (size_t)r->classes * sizeof *turn;
     memset(start, 0, (size_t)(n + 1) * sizeof *start);
     memset(turn, 0, classes);
-    for (int64_t i = 0; i < n; i++) start[++turn[e[i].tag - 1]]++;      /* start[t]: rows of turn t = 1, 2, ... */
-    for (int64_t t = 1; t <= n; t++) start[t] += start[t - 1];          /* where turn t + 1 starts */
+    for (int64_t i = 0; i < n; i++) start[++turn[e[i].tag - 1]]++; /* start[t]: rows of turn t = 1, 2, ... */
+    for (int64_t t = 1; t <= n; t++) start[t] += start[t - 1];     /* where turn t + 1 starts */
     memset(turn, 0, classes);
     for (int64_t i = 0; i < n; i++) order[start[turn[e[i].tag - 1]++]++] = e[i];
     if (n > k) n = k;

@@ -50,8 +50,8 @@ sluice_status candidates_init(sluice *s, candidates *c, const pick_rules *rules)
     if (c->rules.room <= 0) c->rules.room = ROOM;
     int64_t room = c->rules.room;
     if (by_op(c) && room < ROOM_OF_OP) room = ROOM_OF_OP;
-    if (rules->k > (INT64_MAX - room) / 2) return sluice_fail(s, SLUICE_E_MEMORY, "%lld picks do not fit in memory",
-                                                              (long long)rules->k);
+    if (rules->k > (INT64_MAX - room) / 2)
+        return sluice_fail(s, SLUICE_E_MEMORY, "%lld picks do not fit in memory", (long long)rules->k);
     TRY(resize(s, c, (by_op(c) ? 2 * rules->k : rules->k) + room));
     if (rules->group) TRY_NEW(c->taken, NEW(s, rules->group_count, int64_t));
     if (rules->classes) {
@@ -134,7 +134,7 @@ sluice_status candidates_add(sluice *s, candidates *c, const float *score, const
         sluice_entry e = { .row = row, .id = ids ? ids[i] : (uint64_t)row, .key = ex_order_key(score[i]) };
         if (e.key == 0 || (skip && skip[row / 64] >> (row % 64) & 1)) continue;
         if (c->rules.classes) {
-            if (!(prediction[i] >= 0)) continue;       /* random scores rows whose logits are not finite */
+            if (!(prediction[i] >= 0)) continue; /* random scores rows whose logits are not finite */
             e.tag = (uint32_t)prediction[i] + 1;
         }
         e.hash = ex_hash64(c->rules.seed, e.id);

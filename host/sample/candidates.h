@@ -17,23 +17,23 @@
 typedef struct pick_rules {
     int64_t k;
     uint64_t seed;
-    const int32_t *group;           /* [rows of the pool], -1: none; NULL: no groups */
+    const int32_t *group; /* [rows of the pool], -1: none; NULL: no groups */
     int32_t group_count;
     int64_t per_group;
-    int classes;                    /* balance over that many predicted classes; 0: no balance */
-    int64_t room;                   /* rows that a buffer takes beyond k before it is reduced; 0: 65,536 */
+    int classes;  /* balance over that many predicted classes; 0: no balance */
+    int64_t room; /* rows that a buffer takes beyond k before it is reduced; 0: 65,536 */
 } pick_rules;
 
 /* Zeroed is released. */
 typedef struct candidates {
     pick_rules rules;
-    sluice_top_state top;           /* entries; without modifiers the top op keeps it, else tag holds class + 1 */
-    int64_t *taken;                 /* group: rows of each group that passed, [group_count] */
-    int64_t *turn;                  /* balance: rows of each class, [classes] */
-    sluice_entry *floor;            /* balance: the last kept row of each class, [classes] */
-    int64_t last_turn;              /* balance, once full: the turn of the k-th row */
-    sluice_entry *order;            /* balance: scratch of a sort by turns, as large as top.entries ... */
-    int64_t *start;                 /* ... and where each turn starts, one more */
+    sluice_top_state top; /* entries; without modifiers the top op keeps it, else tag holds class + 1 */
+    int64_t *taken;       /* group: rows of each group that passed, [group_count] */
+    int64_t *turn;        /* balance: rows of each class, [classes] */
+    sluice_entry *floor;  /* balance: the last kept row of each class, [classes] */
+    int64_t last_turn;    /* balance, once full: the turn of the k-th row */
+    sluice_entry *order;  /* balance: scratch of a sort by turns, as large as top.entries ... */
+    int64_t *start;       /* ... and where each turn starts, one more */
 } candidates;
 
 sluice_status candidates_init(sluice *s, candidates *c, const pick_rules *rules);
@@ -44,7 +44,7 @@ sluice_status candidates_add(sluice *s, candidates *c, const float *score, const
 /* The picks in order: c->top.entries [c->top.count]. */
 sluice_status candidates_finish(sluice *s, candidates *c);
 
-bool entry_before(const sluice_entry *a, const sluice_entry *b);    /* in the total order */
+bool entry_before(const sluice_entry *a, const sluice_entry *b); /* in the total order */
 void entries_sort(sluice_entry *e, int64_t n);
 
 /* group.c: keeps, in place, those of e [n] in order whose group is not full; at most k (-1: all).  Returns how many. */

@@ -65,7 +65,9 @@ static double mean_of(const curve *c, int strategy, int round, double *out_devia
     return mean;
 }
 
-typedef struct cell { char text[64]; } cell;
+typedef struct cell {
+    char text[64];
+} cell;
 
 /* Columns on a terminal: bytes that do not continue a character. */
 static int columns(const char *text)

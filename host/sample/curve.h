@@ -5,13 +5,13 @@
 #include "core.h"
 
 typedef struct curve_point {
-    const char *strategy;       /* borrowed; "full": all labels */
+    const char *strategy; /* borrowed; "full": all labels */
     uint64_t seed;
-    int round;                  /* 0: the start set */
+    int round; /* 0: the start set */
     int64_t labels;
     double accuracy, nll, macro_f1;
     int classes_seen;
-    double seconds;             /* choosing the batch, training and judging */
+    double seconds; /* choosing the batch, training and judging */
 } curve_point;
 
 /* strategies x seeds x (rounds + 1) points in that order, then the full one. */
@@ -19,7 +19,7 @@ typedef struct curve {
     const char *const *strategies;
     int strategy_count, seeds, rounds;
     int64_t test_rows;
-    curve_point *points;        /* labels 0: not measured yet */
+    curve_point *points; /* labels 0: not measured yet */
 } curve;
 
 curve_point *curve_at(const curve *c, int strategy, int seed, int round);

@@ -15,7 +15,11 @@ bool exclusions_add(exclusions *x, int64_t row)
 }
 
 /* An open-addressing set of ids; slot -1: empty. */
-typedef struct id_set { int64_t *slot; const uint64_t *ids; uint64_t mask; } id_set;
+typedef struct id_set {
+    int64_t *slot;
+    const uint64_t *ids;
+    uint64_t mask;
+} id_set;
 
 static bool id_find(const id_set *set, uint64_t id, uint64_t *out_at)
 {

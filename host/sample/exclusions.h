@@ -6,10 +6,10 @@
 
 /* Zeroed is released. */
 typedef struct exclusions {
-    uint64_t *bits;             /* row % 64 of word row / 64 */
+    uint64_t *bits; /* row % 64 of word row / 64 */
     int64_t words;
-    int64_t count;              /* rows excluded */
-    int64_t trained;            /* of them: known only from the head */
+    int64_t count;   /* rows excluded */
+    int64_t trained; /* of them: known only from the head */
 } exclusions;
 
 /* Rows of labels (NULL: none), rows [count], and the training rows of a head that was trained on this very pool.
@@ -17,6 +17,6 @@ typedef struct exclusions {
 sluice_status exclusions_init(sluice *s, exclusions *x, const sluice_pool *pool, const sluice_labels *labels,
                               const int64_t *rows, int64_t count, const sluice_head *head);
 void exclusions_release(exclusions *x);
-bool exclusions_add(exclusions *x, int64_t row);    /* false: it was excluded before */
+bool exclusions_add(exclusions *x, int64_t row); /* false: it was excluded before */
 
 #endif

@@ -174,7 +174,7 @@ sluice_status manifest_check(sluice *s, const char *path, const char inputs_hash
     bool same = hash && strcmp(hash, inputs_hash) == 0, whole = same;
     for (int i = 0; i < count && whole; i++) whole = still_whole(s, json_object_get(m, "outputs"), &outputs[i]);
     json_decref(m);
-    s->error[0] = 0;                                   /* of a file that could not be read */
+    s->error[0] = 0; /* of a file that could not be read */
     if (same) {
         *out_done = whole;
         return SLUICE_OK;

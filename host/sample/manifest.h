@@ -10,15 +10,15 @@
 json_t *manifest_pool(const sluice_pool *pool);
 json_t *manifest_head(const sluice_head *head);
 json_t *manifest_labels(const sluice_labels *labels);
-json_t *manifest_array(const void *data, int64_t count, size_t size);   /* count and hash */
-json_t *manifest_hash(uint64_t hash);                                   /* 16 hexadecimal digits, as text */
-json_t *manifest_seed(uint64_t seed);                                   /* decimal, as text: JSON numbers end at 2^53 */
+json_t *manifest_array(const void *data, int64_t count, size_t size); /* count and hash */
+json_t *manifest_hash(uint64_t hash);                                 /* 16 hexadecimal digits, as text */
+json_t *manifest_seed(uint64_t seed);                                 /* decimal, as text: JSON numbers end at 2^53 */
 /* XXH3-64 of the object's canonical text, as 16 digits. */
 sluice_status manifest_digest(sluice *s, const json_t *inputs, char out[17]);
 
 /* "scores.npy" -> "scores.manifest.json"; mem_free() it. */
 char *manifest_path(sluice *s, const char *path);
-sluice_status manifest_write(sluice *s, const char *path, json_t *m);   /* atomic; overwrites */
+sluice_status manifest_write(sluice *s, const char *path, json_t *m); /* atomic; overwrites */
 
 /* whole: its hash is in the manifest */
 typedef struct manifest_output {

@@ -70,8 +70,8 @@ out:
 
 typedef struct taking {
     const pick_rules *rules;
-    int64_t *group;                 /* rows taken of each group */
-    uint64_t *seen;                 /* open addressing: row + 1 of those taken */
+    int64_t *group; /* rows taken of each group */
+    uint64_t *seen; /* open addressing: row + 1 of those taken */
     uint64_t mask;
     sluice_entry *out;
     int *which;

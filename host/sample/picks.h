@@ -7,24 +7,24 @@
 #include "pool_scan.h"
 
 typedef struct pick_list {
-    strategy strategy;              /* mix: only text */
+    strategy strategy; /* mix: only text */
     sluice_pick *picks;
     int64_t count;
 } pick_list;
 
 struct sluice_picks {
-    const sluice_pool *pool;        /* borrowed: ids and shard names */
-    char **classes;                 /* [class_count] names, NULL without a head's names */
+    const sluice_pool *pool; /* borrowed: ids and shard names */
+    char **classes;          /* [class_count] names, NULL without a head's names */
     int class_count;
-    bool scored;                    /* prediction and confidence are known */
+    bool scored; /* prediction and confidence are known */
     bool mix;
     pick_list *list;
     int count;
-    strategy *parts;                /* what sluice_pick.strategy points into */
+    strategy *parts; /* what sluice_pick.strategy points into */
     sluice_picks_info info;
     quarantine bad;
     char inputs_hash[17];
-    json_t *inputs;                 /* for the manifest */
+    json_t *inputs; /* for the manifest */
     json_t *run;
 };
 
@@ -35,7 +35,11 @@ sluice_status picks_write_csv(sluice *s, const sluice_picks *p, int list, const 
 sluice_status picks_check(sluice *s, const sluice_picks *p, const char *path, bool force, bool *out_done);
 
 /* mix.c */
-typedef struct mix_part { strategy strategy; double weight; int64_t quota; } mix_part;
+typedef struct mix_part {
+    strategy strategy;
+    double weight;
+    int64_t quota;
+} mix_part;
 /* "margin:70,random:20,power-margin:beta=2:10"; quotas by largest remainder, the earlier part among equals. */
 sluice_status mix_parse(sluice *s, const char *text, int64_t k, mix_part **out_parts, int *out_count);
 /* Parts take rows in order, none twice and no group beyond per_group; what a part lacks the first part fills.

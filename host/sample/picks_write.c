@@ -22,10 +22,10 @@
 /* ---- where the bytes go ---- */
 
 typedef struct sink {
-    outfile *file;              /* NULL: stdout */
+    outfile *file; /* NULL: stdout */
     XXH3_state_t *hash;
     int64_t bytes;
-    char *line;                 /* being built */
+    char *line; /* being built */
     size_t used, room;
 } sink;
 
@@ -353,7 +353,7 @@ static sluice_status write_all(sluice *s, const sluice_picks *p, char *const *na
     }
 out:
     for (int i = 0; file && i < p->count; i++) outfile_abort(file[i]);
-    if (st && told) unlink(manifest);       /* it tells of picks that are not there */
+    if (st && told) unlink(manifest); /* it tells of picks that are not there */
     mem_free(file);
     json_decref(outputs);
     json_decref(lists);

@@ -14,10 +14,10 @@
 enum { BLOCK_ROWS = 1 << 16 };
 
 typedef struct scan_buffers {
-    sluice_scores columns;            /* [BLOCK_ROWS] each, NULL: not read */
-    float **score;                    /* [count][BLOCK_ROWS] */
-    float *logits;                    /* [rows of a block, classes], grown */
-    uint8_t *bad;                     /* [BLOCK_ROWS] */
+    sluice_scores columns; /* [BLOCK_ROWS] each, NULL: not read */
+    float **score;         /* [count][BLOCK_ROWS] */
+    float *logits;         /* [rows of a block, classes], grown */
+    uint8_t *bad;          /* [BLOCK_ROWS] */
     int64_t rows;
 } scan_buffers;
 
@@ -84,8 +84,12 @@ static sluice_status score_block(sluice *s, pool_scan *scan, scan_buffers *b, co
 {
     sluice_status st = source_scan(s, scan->src, in->view, &b->columns, b->logits, b->bad);
     if (st) return st;
-    block_facts f = { .first_row = in->first_row, .rows = in->rows, .bad = b->bad, .seed = scan->seed,
-                      .labelled = scan->labelled, .threads = s->threads,
+    block_facts f = { .first_row = in->first_row,
+                      .rows = in->rows,
+                      .bad = b->bad,
+                      .seed = scan->seed,
+                      .labelled = scan->labelled,
+                      .threads = s->threads,
                       .ids = scan->pool->ids ? scan->pool->ids + in->first_row : NULL };
     for (int j = 0; j < COLUMN_COUNT; j++) f.column[j] = scores_get(&b->columns, (column)j);
     for (int i = 0; i < scan->count; i++) scan->strategies[i].kind->fill(&scan->strategies[i], &f, b->score[i]);

@@ -9,30 +9,30 @@ enum { QUARANTINE_LISTED = 1000 };
 /* Rows that scored NaN. */
 typedef struct quarantine {
     int64_t count;
-    int64_t row[QUARANTINE_LISTED];   /* the first of them, ascending */
+    int64_t row[QUARANTINE_LISTED]; /* the first of them, ascending */
 } quarantine;
 
 /* A block after scoring; valid during the call that gets it. */
 typedef struct scan_block {
     block_facts facts;
-    float *const *score;              /* [strategies][rows] */
-    const float *logits;              /* [rows, classes] or NULL */
+    float *const *score; /* [strategies][rows] */
+    const float *logits; /* [rows, classes] or NULL */
 } scan_block;
 
 typedef struct pool_scan {
     /* in */
-    const sluice_pool *pool;          /* its ids order the rows */
-    source *src;                      /* its rows are read */
+    const sluice_pool *pool; /* its ids order the rows */
+    source *src;             /* its rows are read */
     const strategy *strategies;
     int count;
-    unsigned columns;                 /* READS() beyond what the strategies read */
+    unsigned columns; /* READS() beyond what the strategies read */
     bool logits;
     uint64_t seed;
     int64_t labelled;
-    double max_bad;                   /* share of rows; 1: any number */
+    double max_bad; /* share of rows; 1: any number */
     sluice_status (*take)(sluice *s, void *user, const scan_block *b);
     void *user;
-    const char *task;                 /* for progress */
+    const char *task; /* for progress */
     /* out */
     quarantine bad;
     double bytes, seconds;

@@ -12,7 +12,7 @@ enum { PIECE_BYTES = 8 << 20 };
 typedef struct piece {
     uint8_t *data;
     float *scale;
-    int64_t room;               /* rows */
+    int64_t room; /* rows */
     int fd;
 } piece;
 
@@ -77,7 +77,8 @@ sluice_status rows_read(sluice *s, const sluice_pool *pool, const int64_t *rows,
     sluice_status st = SLUICE_OK;
     for (int64_t at = 0, end; at < m && !st; at = end) {
         const shard *h = pool_shard_of(pool, rows[at]);
-        for (end = at; end < m && rows[end] < h->first_row + h->rows; end++) ;
+        for (end = at; end < m && rows[end] < h->first_row + h->rows; end++)
+            ;
         st = read_shard(s, pool, h, rows, at, end, visit, user);
         *out_bytes += (double)(end - at) * (double)pool->width * (double)sluice_type_bytes(h->type);
     }

@@ -14,8 +14,8 @@ typedef enum part_kind { PART_STRATEGY, PART_COLUMN, PART_LOGITS } part_kind;
 
 typedef struct part {
     part_kind kind;
-    int strategy;                   /* PART_STRATEGY: which of strategies */
-    column column;                  /* PART_COLUMN */
+    int strategy;  /* PART_STRATEGY: which of strategies */
+    column column; /* PART_COLUMN */
     char text[128];
 } part;
 
@@ -27,18 +27,22 @@ typedef struct scoring {
     int strategy_count;
     part *parts;
     int part_count;
-    unsigned columns;               /* READS() of the parts that are no strategies */
+    unsigned columns; /* READS() of the parts that are no strategies */
     bool logits;
-    int64_t width;                  /* floats of a row of the file */
+    int64_t width; /* floats of a row of the file */
     outfile *file;
-    float *row;                     /* [rows of a block, width], grown */
+    float *row; /* [rows of a block, width], grown */
     int64_t row_floats;
 } scoring;
 
 static sluice_status parse_part(sluice *s, scoring *e, const char *text, size_t length)
 {
-    static const struct { const char *name; column column; } columns[] = {
-        { "prediction", COLUMN_PREDICTION }, { "confidence", COLUMN_CONFIDENCE },
+    static const struct {
+        const char *name;
+        column column;
+    } columns[] = {
+        { "prediction", COLUMN_PREDICTION },
+        { "confidence", COLUMN_CONFIDENCE },
     };
     part *p = &e->parts[e->part_count];
     if (length >= sizeof p->text) return sluice_fail(s, SLUICE_E_USAGE, "there is no score '%.40s...'", text);
@@ -216,7 +220,7 @@ static sluice_status run(sluice *s, scoring *e)
     outfile *f = e->file;
     e->file = NULL;
     st = outfile_commit(s, f);
-    if (st) unlink(manifest);       /* it tells of scores that are not there */
+    if (st) unlink(manifest); /* it tells of scores that are not there */
 out:
     mem_free(manifest);
     json_decref(inputs);

@@ -23,11 +23,11 @@ typedef struct selection {
     const sluice_pool *pool;
     sluice_select_args a;
     source src;
-    strategy *strategies;           /* of the lists, or of the parts of the mix */
+    strategy *strategies; /* of the lists, or of the parts of the mix */
     int count;
-    mix_part *parts;                /* mix, else NULL */
+    mix_part *parts; /* mix, else NULL */
     pick_rules rules;
-    candidates *candidates;         /* [count] */
+    candidates *candidates; /* [count] */
     exclusions out;
     int64_t labelled;
     /* rows picked by any list, ascending, and what is known of them */
@@ -77,8 +77,7 @@ static sluice_status parse_strategies(sluice *s, selection *e)
         TRY_NEW(e->strategies, NEW(s, e->count, strategy));
         for (int i = 0; i < e->count; i++) e->strategies[i] = e->parts[i].strategy;
     } else {
-        if (!e->a.strategies || !*e->a.strategies)
-            FAIL(E_USAGE, "a strategy is missing, for example margin");
+        if (!e->a.strategies || !*e->a.strategies) FAIL(E_USAGE, "a strategy is missing, for example margin");
         TRY(strategies_parse(s, e->a.strategies, &e->strategies, &e->count));
     }
 out:
@@ -356,8 +355,12 @@ out:
 
 static void fill_pick(const selection *e, const sluice_entry *from, const char *strategy, sluice_pick *out)
 {
-    *out = (sluice_pick){ .row = from->row, .id64 = from->id, .score = ex_order_score(from->key), .prediction = -1,
-                          .confidence = NAN, .strategy = strategy };
+    *out = (sluice_pick){ .row = from->row,
+                          .id64 = from->id,
+                          .score = ex_order_score(from->key),
+                          .prediction = -1,
+                          .confidence = NAN,
+                          .strategy = strategy };
     if (!e->src.classes) return;
     const int64_t *at = bsearch(&from->row, e->row, (size_t)e->picked, sizeof *e->row, by_row);
     float prediction = e->prediction[at - e->row];

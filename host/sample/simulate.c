@@ -25,21 +25,21 @@ typedef struct simulation {
     held_pool pool, test;
     strategy *strategies;
     int strategy_count;
-    const char **names;             /* [strategy_count] */
-    int32_t *row_class;             /* [rows], -1: no label, never picked */
-    int64_t *unlabelled;            /* rows without a label, ascending */
+    const char **names;  /* [strategy_count] */
+    int32_t *row_class;  /* [rows], -1: no label, never picked */
+    int64_t *unlabelled; /* rows without a label, ascending */
     int64_t unlabelled_count;
     curve curve;
-    bool *known;                    /* [rows] labelled so far in this run */
+    bool *known; /* [rows] labelled so far in this run */
     int64_t known_count;
-    sluice_options heard;           /* the caller's callbacks, while inner calls are kept quiet */
+    sluice_options heard; /* the caller's callbacks, while inner calls are kept quiet */
     progress progress;
     int64_t steps;
     int64_t quarantined;
     char *folder_picks, *path_curve, *path_table, *path_run;
     char digest[17];
     json_t *inputs;
-    bool made_folder;               /* a.out was not there before */
+    bool made_folder; /* a.out was not there before */
 } simulation;
 
 static void simulation_release(simulation *e)
@@ -95,8 +95,14 @@ static sluice_status judge(sluice *s, simulation *e, const sluice_head *head, cu
 static sluice_status choose(sluice *s, simulation *e, const char *strategies, const sluice_head *head,
                             const sluice_labels *labels, uint64_t seed, sluice_picks **out_picks)
 {
-    sluice_select_args a = { .size = sizeof a, .head = head, .strategies = strategies, .k = e->a.batch, .seed = seed,
-                             .labels = labels, .exclude = e->unlabelled, .exclude_count = e->unlabelled_count };
+    sluice_select_args a = { .size = sizeof a,
+                             .head = head,
+                             .strategies = strategies,
+                             .k = e->a.batch,
+                             .seed = seed,
+                             .labels = labels,
+                             .exclude = e->unlabelled,
+                             .exclude_count = e->unlabelled_count };
     hush(s, e);
     sluice_status st = sluice_select(s, e->pool.pool, &a, out_picks);
     unhush(s, e);

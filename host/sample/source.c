@@ -8,9 +8,9 @@
 #include <math.h>
 #include <string.h>
 
-static const float no_chance = -1e30f;         /* log 0 */
-static const float entry_slack = 1e-3f;        /* f16 probabilities may pass 1 */
-static const double sum_slack = 1e-2;          /* and sum to 1 only about */
+static const float no_chance = -1e30f;  /* log 0 */
+static const float entry_slack = 1e-3f; /* f16 probabilities may pass 1 */
+static const double sum_slack = 1e-2;   /* and sum to 1 only about */
 
 static const size_t column_offset[COLUMN_COUNT] = {
     [COLUMN_LEAST_CONFIDENCE] = offsetof(sluice_scores, least_confidence),
@@ -99,10 +99,10 @@ static void row_to_logits(float *p, int64_t c)
 
 static void probs_to_logits(sluice *s, sluice_view x)
 {
-    #pragma omp parallel num_threads(s->threads)
+#pragma omp parallel num_threads(s->threads)
     {
         fp_state fp = fp_enter();
-        #pragma omp for schedule(static)
+#pragma omp for schedule(static)
         for (int64_t i = 0; i < x.rows; i++) row_to_logits((float *)((char *)x.data + (size_t)i * x.stride), x.cols);
         fp_leave(fp);
     }

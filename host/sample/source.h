@@ -11,9 +11,9 @@ typedef enum source_kind { SOURCE_FEATURES, SOURCE_HEAD, SOURCE_LOGITS, SOURCE_P
 typedef struct source {
     source_kind kind;
     const sluice_head *head;
-    const sluice_pool *pool;    /* whose rows are read: features, logits or probabilities */
-    int classes;                /* 0: FEATURES */
-    float *wide;                /* rows as f32 where the type needs it, grown */
+    const sluice_pool *pool; /* whose rows are read: features, logits or probabilities */
+    int classes;             /* 0: FEATURES */
+    float *wide;             /* rows as f32 where the type needs it, grown */
     int64_t wide_floats;
 } source;
 
@@ -33,7 +33,7 @@ typedef sluice_status rows_visit(sluice *s, void *user, int64_t at, sluice_view 
 sluice_status rows_read(sluice *s, const sluice_pool *pool, const int64_t *rows, int64_t m, rows_visit *visit,
                         void *user, double *out_bytes);
 
-float **scores_column(sluice_scores *scores, column j);     /* where scores keeps its j-th column */
+float **scores_column(sluice_scores *scores, column j); /* where scores keeps its j-th column */
 float *scores_get(const sluice_scores *scores, column j);
 
 #endif

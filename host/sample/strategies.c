@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const strategy_kind kinds[] = {
-#define STRATEGY(name, reads, fill, parameters, what, paper, cost) \
+#define STRATEGY(name, reads, fill, parameters, what, paper, cost)                                                     \
     { { name, parameters, (reads) != 0, what, paper, cost }, reads, fill },
 #include "strategies.def"
 #undef STRATEGY

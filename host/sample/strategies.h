@@ -6,20 +6,26 @@
 
 /* The columns that a source computes for a block, in the order of sluice_scores. */
 typedef enum column {
-    COLUMN_LEAST_CONFIDENCE, COLUMN_MARGIN, COLUMN_RATIO, COLUMN_ENTROPY, COLUMN_ENERGY, COLUMN_CONFIDENCE,
-    COLUMN_PREDICTION, COLUMN_COUNT
+    COLUMN_LEAST_CONFIDENCE,
+    COLUMN_MARGIN,
+    COLUMN_RATIO,
+    COLUMN_ENTROPY,
+    COLUMN_ENERGY,
+    COLUMN_CONFIDENCE,
+    COLUMN_PREDICTION,
+    COLUMN_COUNT
 } column;
 #define READS(column) (1u << (column))
-#define READS_ITS_SCORE (1u << COLUMN_COUNT)      /* power-SCORE: what SCORE reads */
+#define READS_ITS_SCORE (1u << COLUMN_COUNT) /* power-SCORE: what SCORE reads */
 
 /* What a strategy sees of a block. */
 typedef struct block_facts {
     int64_t first_row, rows;
-    const uint64_t *ids;              /* [rows], or NULL: id = row */
+    const uint64_t *ids;               /* [rows], or NULL: id = row */
     const float *column[COLUMN_COUNT]; /* [rows] each; NULL: not computed */
-    const uint8_t *bad;               /* [rows] 1: the row holds a NaN or an infinity; NULL: not looked at */
+    const uint8_t *bad;                /* [rows] 1: the row holds a NaN or an infinity; NULL: not looked at */
     uint64_t seed;
-    int64_t labelled;                 /* rows labelled so far: a new round draws anew */
+    int64_t labelled; /* rows labelled so far: a new round draws anew */
     int threads;
 } block_facts;
 
@@ -27,17 +33,17 @@ typedef struct strategy strategy;
 typedef void strategy_fill(const strategy *st, const block_facts *b, float *out); /* out [rows], NaN: never picked */
 
 typedef struct strategy_kind {
-    sluice_strategy shown;            /* name, parameters, texts */
-    unsigned reads;                   /* READS() of columns */
+    sluice_strategy shown; /* name, parameters, texts */
+    unsigned reads;        /* READS() of columns */
     strategy_fill *fill;
 } strategy_kind;
 
 enum { STRATEGY_PARAMETERS = 4 };
 struct strategy {
     const strategy_kind *kind;
-    const strategy_kind *of;          /* power-SCORE: the score's kind; else NULL */
+    const strategy_kind *of;           /* power-SCORE: the score's kind; else NULL */
     double value[STRATEGY_PARAMETERS]; /* in the order of kind's parameters */
-    char text[128];                   /* as asked for */
+    char text[128];                    /* as asked for */
 };
 
 /* "margin,power-margin:beta=2".  E_USAGE: unknown name or parameter, bad value, one asked for twice. */
@@ -46,7 +52,7 @@ sluice_status strategy_parse(sluice *s, const char *text, size_t length, strateg
 unsigned strategy_reads(const strategy *st);
 bool strategy_needs_head(const strategy *st);
 
-strategy_fill fill_column, fill_random, fill_power;   /* strategies.c, scores/random.c, scores/power.c */
+strategy_fill fill_column, fill_random, fill_power; /* strategies.c, scores/random.c, scores/power.c */
 static inline uint64_t block_id(const block_facts *b, int64_t i)
 {
     return b->ids ? b->ids[i] : (uint64_t)(b->first_row + i);

@@ -12,9 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { RUNS = 8000,
-       INPUTS = 256,
-       BYTES = 1 << 16 };
+enum { RUNS = 8000, INPUTS = 256, BYTES = 1 << 16 };
 
 typedef struct input_bytes {
     uint8_t *data;
@@ -165,8 +163,7 @@ int main(int argc, char **argv)
         snprintf(last_words, sizeof last_words, "died at: %s '%s'\n", argv[0], corpus[i].name);
         LLVMFuzzerTestOneInput(corpus[i].data, corpus[i].size);
     }
-    int first = argc > 2 ? atoi(argv[2]) : 0, end = argc > 2 ? first + 1 : inputs ? RUNS
-                                                                                  : 0;
+    int first = argc > 2 ? atoi(argv[2]) : 0, end = argc > 2 ? first + 1 : inputs ? RUNS : 0;
     for (int i = first; i < end; i++) {
         snprintf(last_words, sizeof last_words, "died at: %s '%s' %d\n", argv[0], argv[1], i);
         run_mutation(i);

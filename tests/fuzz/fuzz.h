@@ -21,12 +21,12 @@ const char *fuzz_file(const char *name, const void *data, size_t size);
 void fuzz_clean(void);
 
 /* What must hold after success. */
-#define MUST(ok)                                                             \
-    do {                                                                     \
-        if (!(ok)) {                                                         \
-            fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #ok); \
-            abort();                                                         \
-        }                                                                    \
+#define MUST(ok)                                                                                                       \
+    do {                                                                                                               \
+        if (!(ok)) {                                                                                                   \
+            fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #ok);                                           \
+            abort();                                                                                                   \
+        }                                                                                                              \
     } while (0)
 
 /* A failure says something, in one line and perhaps a hint, without control characters. */

@@ -34,7 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MUST(h->layer_count >= 1 && h->in_width >= 1 && h->layers[h->layer_count - 1].out_width == h->classes);
     MUST(h->temperature > 0 && h->scale > 0);
     bool small = true;
-    for (int i = 0; i < h->layer_count; i++) small = small && h->layers[i].in_width <= WIDEST && h->layers[i].out_width <= WIDEST;
+    for (int i = 0; i < h->layer_count; i++)
+        small = small && h->layers[i].in_width <= WIDEST && h->layers[i].out_width <= WIDEST;
     if (small) run_row(s, h);
     int64_t n, m;
     char *first = saved(s, h, &n);

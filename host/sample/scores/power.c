@@ -36,10 +36,10 @@ void fill_power(const strategy *st, const block_facts *b, float *out)
     st->of->fill(&inner, b, out);
     float beta = (float)st->value[0];
     uint32_t purpose = EX_GUMBEL ^ (uint32_t)(b->labelled & 0x7ffffff);
-    #pragma omp parallel num_threads(b->threads)
+#pragma omp parallel num_threads(b->threads)
     {
         fp_state fp = fp_enter();
-        #pragma omp for schedule(static)
+#pragma omp for schedule(static)
         for (int64_t first = 0; first < b->rows; first += PIECE)
             fill_piece(b, purpose, beta, first, b->rows - first < PIECE ? b->rows - first : PIECE, out + first);
         fp_leave(fp);

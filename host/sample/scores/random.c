@@ -6,7 +6,7 @@
 void fill_random(const strategy *st, const block_facts *b, float *out)
 {
     (void)st;
-    #pragma omp parallel for num_threads(b->threads) schedule(static)
+#pragma omp parallel for num_threads(b->threads) schedule(static)
     for (int64_t i = 0; i < b->rows; i++) {
         /* 24 bits of the hash are a float exactly; ties fall to the whole hash, so the two orders agree. */
         float score = 1.0f - (float)(ex_hash64(b->seed, block_id(b, i)) >> 40) * 0x1p-24f;

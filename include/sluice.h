@@ -13,6 +13,8 @@
  * file and the value.  Option structs begin with their size (forward compatibility) and a zeroed field means the
  * default.  `out_x` is written on success only.  Every _free takes NULL.  One call at a time per `sluice *`; different
  * contexts are independent.  The library never prints and never exits.
+ * While a call reads pool files, parts of them that lie in the page cache are mapped, and a SIGBUS handler answers
+ * faults in those mappings (a file that was cut becomes E_DATA); all others go to the handler that was there.
  *
  * Exactness.  Picks are a pure function of (pool bytes and ids, head bytes, labels, exclusions, strategy with its
  * parameters, k, seed): the same bits on every CPU tier, thread count, block size and shard split (docs/numerics.md). */

@@ -1,22 +1,11 @@
 /* fault_learn.c - training, evaluating, saving and loading heads while the n-th allocation fails: E_MEMORY with a message,
  * no head, no file, nothing leaked (the address sanitizer watches). */
+#include "failing.h"
 #include "harness.h"
 #include "learn.h"
 #include "pool.h"
 
 #include <unistd.h>
-
-/* fault.cmake sends the library's allocations here. */
-void *__real_aligned_alloc(size_t align, size_t bytes);
-void *__real_realloc(void *p, size_t bytes);
-void *__wrap_aligned_alloc(size_t align, size_t bytes);
-void *__wrap_realloc(void *p, size_t bytes);
-
-static int64_t allocations, fail_at = -1;
-
-static bool fails(void) { return allocations++ == fail_at; }
-void *__wrap_aligned_alloc(size_t align, size_t bytes) { return fails() ? NULL : __real_aligned_alloc(align, bytes); }
-void *__wrap_realloc(void *p, size_t bytes) { return fails() ? NULL : __real_realloc(p, bytes); }
 
 enum { M = 30, D = 3, C = 3 };
 static float x[M * D];
@@ -24,8 +13,6 @@ static int32_t target[M];
 static sluice_pool *pool;
 static sluice_labels *labels;
 static sluice_head *head; /* a good one */
-
-typedef sluice_status attempt(sluice *s);
 
 static sluice_status train_with(sluice *s, const char *layers)
 {
@@ -73,28 +60,6 @@ static sluice_status import(sluice *s)
     sluice_status st = head_import(s, test_path("good.safetensors"), NULL, "layer.0", NULL, 0, &h);
     sluice_head_free(h);
     return st;
-}
-
-/* Every allocation in turn; of many ever fewer. */
-static void each_fails(sluice *s, const char *name, attempt *f)
-{
-    if (!case_is("%s", name)) return;
-    int64_t tried = 0;
-    for (int64_t n = 0;; n += 1 + n / 24, tried++) {
-        mem_free(s->scratch);
-        s->scratch = NULL, s->scratch_bytes = 0;
-        allocations = 0, fail_at = n;
-        sluice_status st = f(s);
-        bool failed = allocations > fail_at;
-        fail_at = -1;
-        if (!failed) {
-            CHECK(st == SLUICE_OK, "without a failure: %s", sluice_error(s));
-            break;
-        }
-        CHECK(st == SLUICE_E_MEMORY, "allocation %lld: status %d, '%s'", (long long)n, st, sluice_error(s));
-        CHECK(strstr(sluice_error(s), "memory") != NULL, "allocation %lld: '%s'", (long long)n, sluice_error(s));
-    }
-    CHECK(tried > 1, "only %lld allocations", (long long)tried);
 }
 
 int main(int argc, char **argv)

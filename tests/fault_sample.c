@@ -1,20 +1,9 @@
 /* fault_sample.c - selecting, writing, scoring and simulating while the n-th allocation fails: E_MEMORY with a message,
  * no picks, no file, nothing leaked (the address sanitizer watches). */
+#include "failing.h"
 #include "sampling.h"
 
 #include <unistd.h>
-
-/* fault.cmake sends the library's allocations here. */
-void *__real_aligned_alloc(size_t align, size_t bytes);
-void *__real_realloc(void *p, size_t bytes);
-void *__wrap_aligned_alloc(size_t align, size_t bytes);
-void *__wrap_realloc(void *p, size_t bytes);
-
-static int64_t allocations, fail_at = -1;
-
-static bool fails(void) { return allocations++ == fail_at; }
-void *__wrap_aligned_alloc(size_t align, size_t bytes) { return fails() ? NULL : __real_aligned_alloc(align, bytes); }
-void *__wrap_realloc(void *p, size_t bytes) { return fails() ? NULL : __real_realloc(p, bytes); }
 
 enum { N = 200, D = 3, C = 3 };
 static float x[N * D];
@@ -23,8 +12,6 @@ static sluice_pool *pool;
 static sluice_labels *labels;
 static sluice_head *head;
 static sluice_picks *picks; /* good ones */
-
-typedef sluice_status attempt(sluice *s);
 
 static sluice_status select_by(sluice *s, sluice_select_args a)
 {
@@ -100,28 +87,6 @@ static sluice_status simulate(sluice *s)
     CHECK(!st == !!table, "status %d and table %p", st, (void *)table);
     sluice_free(table);
     return st;
-}
-
-/* Every allocation in turn; of many ever fewer. */
-static void each_fails(sluice *s, const char *name, attempt *f)
-{
-    if (!case_is("%s", name)) return;
-    int64_t tried = 0;
-    for (int64_t n = 0;; n += 1 + n / 24, tried++) {
-        mem_free(s->scratch);
-        s->scratch = NULL, s->scratch_bytes = 0;
-        allocations = 0, fail_at = n;
-        sluice_status st = f(s);
-        bool failed = allocations > fail_at;
-        fail_at = -1;
-        if (!failed) {
-            CHECK(st == SLUICE_OK, "without a failure: %s", sluice_error(s));
-            break;
-        }
-        CHECK(st == SLUICE_E_MEMORY, "allocation %lld: status %d, '%s'", (long long)n, st, sluice_error(s));
-        CHECK(strstr(sluice_error(s), "memory") != NULL, "allocation %lld: '%s'", (long long)n, sluice_error(s));
-    }
-    CHECK(tried > 1, "only %lld allocations", (long long)tried);
 }
 
 int main(int argc, char **argv)

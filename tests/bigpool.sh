@@ -1,7 +1,7 @@
 #!/bin/sh
 # bigpool.sh SLUICE PEAK [POOL_MIB MEM_MIB LIMIT_MIB [FOLDER]] - a pool much larger than --mem-mib must not show in the
 # memory held: select reads it from the disk and from the page cache below the limit, with the same picks each time.
-# The issue's own size: bigpool.sh build/release/sluice build/release/tests/peak 8192 256 400
+# At full size: bigpool.sh build/release/sluice build/release/tests/peak 8192 256 400
 set -eu
 sluice=$1 peak=$2 pool_mib=${3:-1024} mem_mib=${4:-64} limit_mib=${5:-200} where=${6:-.}
 work=$(mktemp -d "$where/bigpool-XXXXXX")

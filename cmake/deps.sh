@@ -7,7 +7,7 @@ packages_of() {
     build) echo gcc g++ cmake ninja-build pkg-config libjansson-dev libxxhash-dev zlib1g-dev liburing-dev ;;
     demo) echo dataset-fashion-mnist ;;
     test) echo binutils ;;
-    clang) echo clang libomp-dev ;;
+    clang) echo clang libomp-dev libclang-rt-dev ;;
     lint) echo clang-format clang-tidy shellcheck ;;
     *) echo "deps.sh: no group '$1'" >&2; exit 2 ;;
     esac
@@ -34,5 +34,10 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "installing:$missing" >&2
 $sudo apt-get update -qq || true
+# Releases cut clang's runtime differently: what this one does not package comes with another.
+known=""
+for p in $missing; do
+    if apt-cache show "$p" >/dev/null 2>&1; then known="$known $p"; else echo "no package $p here" >&2; fi
+done
 # shellcheck disable=SC2086
-DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null
+DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $known >/dev/null

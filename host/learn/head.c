@@ -171,12 +171,12 @@ static sluice_view rows_of(sluice_view x, int64_t first, int64_t rows)
     return x;
 }
 
-static void relu_in_place(float *x, int64_t count)
+void layer_relu(float *x, int64_t count)
 {
     for (int64_t i = 0; i < count; i++) x[i] = x[i] > 0 ? x[i] : (x[i] == x[i] ? 0 : x[i]);
 }
 
-static sluice_status run_layer(sluice *s, const layer *l, bool relu, const float *in, int64_t n, float *out)
+sluice_status layer_run(sluice *s, const layer *l, bool relu, const float *in, int64_t n, float *out)
 {
     sluice_view x = sluice_rows(in, SLUICE_F32, n, l->in_width), y = sluice_rows(out, SLUICE_F32, n, l->out_width);
     switch (l->kind) {
@@ -219,10 +219,10 @@ static sluice_status run_layers(sluice *s, const sluice_head *h, sluice_view x, 
         bool product = l->kind == LAYER_CONV || l->kind == LAYER_DENSE, relu = product && l[1].kind == LAYER_RELU;
         if (l->kind == LAYER_DROP) continue;
         if (l->kind == LAYER_RELU) {
-            relu_in_place(in, x.rows * l->in_width);
+            layer_relu(in, x.rows * l->in_width);
             continue;
         }
-        TRY(run_layer(s, l, relu, in, x.rows, out));
+        TRY(layer_run(s, l, relu, in, x.rows, out));
         float *swap = in;
         in = out, out = swap;
         if (relu) i++;

@@ -71,6 +71,9 @@ void layer_weights(const layer *l, int64_t *out_rows, int64_t *out_cols);
 sluice_status head_tensors(sluice *s, sluice_head *h);
 /* Packs weights and folds mean and scale (in double, rounded once); call after tensors change. */
 sluice_status head_prepare(sluice *s, sluice_head *h);
+/* A layer that computes, on n rows of in_width floats; relu joins the product.  RELU and DROP layers do nothing here. */
+sluice_status layer_run(sluice *s, const layer *l, bool relu, const float *in, int64_t n, float *out);
+void layer_relu(float *x, int64_t count);         /* in place */
 bool head_is_linear(const sluice_head *h);        /* one DENSE layer only */
 int64_t head_feature_width(const sluice_head *h); /* input of the last layer */
 /* Runs all layers but the last on x (any type) in pieces; features [n, head_feature_width] f32.  Not for linear heads. */

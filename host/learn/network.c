@@ -148,11 +148,6 @@ static sluice_pooling pooling_of(const layer *l)
     return l->kind == LAYER_POOL ? SLUICE_POOL_MAX : SLUICE_POOL_GLOBAL;
 }
 
-static void relu_in_place(float *x, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++) x[i] = x[i] > 0 ? x[i] : (x[i] == x[i] ? 0 : x[i]);
-}
-
 /* Each dropout layer has masks of its own; the backward pass draws them again. */
 static sluice_status drop(sluice *s, int i, const layer *l, float *x, int64_t rows, uint64_t seed, uint64_t step)
 {
@@ -166,32 +161,14 @@ static sluice_status forward_layer(sluice *s, network *n, int i, int64_t rows, u
 {
     const net_layer *p = &n->layers[i];
     const layer *l = p->l;
-    sluice_view x = sluice_rows(i > 0 ? n->layers[i - 1].y : n->x, SLUICE_F32, rows, l->in_width);
-    sluice_view y = sluice_rows(p->y, SLUICE_F32, rows, l->out_width);
-    bool relu = i + 1 < n->h->layer_count && n->layers[i + 1].fused;
-    switch (l->kind) {
-    case LAYER_CONV:
-        return sluice_op_conv(
-            s, &(sluice_op_conv_args){
-                   .shape = l->conv, .x = x, .packed = l->packed, .bias = l->b, .relu = relu, .out = y });
-    case LAYER_DENSE:
-        return sluice_op_forward(
-            s, &(sluice_op_forward_args){
-                   .x = x, .packed = l->packed, .bias = l->b, .c = l->out_width, .relu = relu, .out = y });
-    case LAYER_POOL:
-    case LAYER_GAP:
-        return sluice_op_downsample(s, &(sluice_op_downsample_args){ .kind = pooling_of(l),
-                                                                     .h = l->in_shape[0],
-                                                                     .w = l->in_shape[1],
-                                                                     .c = l->in_shape[2],
-                                                                     .size = l->pool_size,
-                                                                     .x = x,
-                                                                     .out = y });
-    case LAYER_DROP: return drop(s, i, l, p->y, rows, seed, step);
-    case LAYER_RELU:
-        if (!p->fused) relu_in_place(p->y, rows * l->out_width);
+    const float *in = i > 0 ? n->layers[i - 1].y : n->x;
+    if (l->kind == LAYER_DROP) return drop(s, i, l, p->y, rows, seed, step);
+    if (l->kind == LAYER_RELU) {
+        if (!p->fused) layer_relu(p->y, rows * l->out_width);
+        return SLUICE_OK;
     }
-    return SLUICE_OK;
+    bool relu = i + 1 < n->h->layer_count && n->layers[i + 1].fused;
+    return layer_run(s, l, relu, in, rows, p->y);
 }
 
 /* ---- backward ---- */

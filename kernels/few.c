@@ -1,8 +1,8 @@
 /* few.c - rows times packed weights for at most 16 classes, for forward.c and scan.c: lanes are rows.
  *
- * 16 rows x 16 features are transposed in registers, then each feature is one vector of 16 rows and each weight one
- * broadcast.  Meanwhile the next 16 rows are prefetched in the order of their addresses: 16 streams some KiB apart
- * defeat the hardware's own prefetcher. */
+ * 16 rows are transposed in registers, then each feature is one vector of 16 rows and each weight one broadcast.
+ * Meanwhile the next 16 rows are prefetched in the order of their addresses: 16 streams some KiB apart defeat the
+ * hardware's own prefetcher. */
 #include "few.h"
 
 /* Cache lines of the next rows to ask for at each step of 64 bytes a row. */
@@ -146,60 +146,65 @@ V16_FN void widen(sluice_type type, __m512i word, v16 *out)
     }
 }
 
-V16_FN void add_words(const v16 v[16], const float *w, sluice_type type, int c, v16 *a)
+/* Four rows' 32 bytes, and those of the four rows after them, as 4 x 4 blocks: out[i] is words i and 4+i of rows 0 .. 3,
+ * then of rows 4 .. 7. */
+V16_FN void load_blocks(const char *p, size_t stride, v16 out[4])
+{
+    TILE_UNROLL
+    for (int r = 0; r < 4; r++) {
+        const float *low = (const float *)(const void *)(p + (size_t)r * stride);
+        const float *high = (const float *)(const void *)(p + (size_t)(r + 4) * stride);
+        out[r] = _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(low)), _mm256_loadu_ps(high), 1);
+    }
+    v16_transpose_blocks(out);
+}
+
+/* 32 bytes of 16 rows, transposed: v[i] is their word i. */
+V16_FN void load_words(const char *p, size_t stride, v16 v[8])
+{
+    v16 a[4], b[4];
+    load_blocks(p, stride, a);
+    load_blocks(p + 8 * stride, stride, b);
+    TILE_UNROLL
+    for (int i = 0; i < 4; i++) {
+        v[i] = _mm512_shuffle_f32x4(a[i], b[i], 0x88);
+        v[4 + i] = _mm512_shuffle_f32x4(a[i], b[i], 0xdd);
+    }
+}
+
+V16_FN void add_words(sluice_type type, const v16 v[8], const float *w, int c, v16 *a)
 {
     enum { MOST = 4 };
-    int each = (int)(4 / row_value_bytes(type));
-    _Alignas(64) float buf[256];
+    int each = (int)(4 / row_value_bytes(type)); /* features of a word */
     TILE_UNROLL
-    for (int q = 0; q < 16; q++) v16_store(buf + 16 * q, v[q]);
-    for (int q = 0; q < 16; q++) {
+    for (int i = 0; i < 8; i++) {
         v16 x[MOST];
-        widen(type, _mm512_castps_si512(v16_load(buf + 16 * q)), x);
+        widen(type, _mm512_castps_si512(v[i]), x);
         TILE_UNROLL
         for (int b = 0; b < each; b++) {
             TILE_UNROLL
-            for (int j = 0; j < c; j++) a[j] = v16_fma(x[b], v16_set1(w[16 * b + j]), a[j]);
+            for (int j = 0; j < c; j++) a[j] = v16_fma(x[b], v16_set1(w[16 * (each * i + b) + j]), a[j]);
         }
-        w += 16 * each;
     }
 }
 
-V16_FN v16 load_words(const char *p) { return v16_load((const float *)(const void *)p); }
-
-/* 64 bytes of 16 rows, transposed.  Four rows at a time, so that neither addresses nor rows outnumber the registers. */
-V16_FN void load_rows(const char *p, size_t stride, v16 v[16])
-{
-    TILE_UNROLL
-    for (int i = 0; i < 16; i += 4) {
-        v[i] = load_words(p), v[i + 1] = load_words(p + stride);
-        v[i + 2] = load_words(p + 2 * stride), v[i + 3] = load_words(p + 3 * stride);
-        v16_transpose_blocks(v + i);
-        p += 4 * stride;
-    }
-    v16_transpose_lanes(v);
-}
-
+/* Words are loaded one turn before they are added, else the products wait for the shuffles at each turn. */
 V16_FN void sum_as(const char *p, size_t stride, int64_t steps, const float *w, ahead *next, sluice_type type, int c,
                    v16 sums[16])
 {
-    v16 v[16], a[16];
+    v16 v[2][8], a[16];
     TILE_UNROLL
     for (int j = 0; j < c; j++) a[j] = sums[j];
+    load_words(p, stride, v[0]);
     for (int64_t step = 0; step < steps; step++) {
-        load_rows(p, stride, v);
+        load_words(p + 32, stride, v[1]);
         prefetch(next);
-        if (type == SLUICE_F32) { /* stay in registers from a step's 16 loads to its last product */
-            TILE_UNROLL
-            for (int k = 0; k < 16; k++) {
-                TILE_UNROLL
-                for (int j = 0; j < c; j++) a[j] = v16_fma(v[k], v16_set1(w[16 * k + j]), a[j]);
-            }
-        } else {
-            add_words(v, w, type, c, a);
-        }
-        p += 64;
-        w += 16 * step_features(type);
+        add_words(type, v[0], w, c, a);
+        w += 8 * step_features(type);
+        p += step + 1 < steps ? 64 : 0;
+        load_words(p, stride, v[0]);
+        add_words(type, v[1], w, c, a);
+        w += 8 * step_features(type);
     }
     TILE_UNROLL
     for (int j = 0; j < c; j++) sums[j] = a[j];

@@ -84,10 +84,11 @@ typedef struct sluice_options {
     size_t size;
     int threads;         /* 0: what affinity, the cgroup, SLURM_CPUS_PER_TASK and OMP_NUM_THREADS allow */
     int64_t mem_mib;     /* buffers of a pool scan; 0: 1024 */
-    const char *devices; /* "auto" (NULL), "cpu" */
+    const char *devices; /* "auto" (NULL), "cpu", "all", "cuda:0,cuda:1" */
     void (*log)(void *user, sluice_level level, const char *line);
     void (*progress)(void *user, const sluice_progress *p); /* called at most ten times a second and at the end */
     void *user;
+    int64_t device_mem_mib; /* most memory to take of a GPU; 0: as much as is free */
 } sluice_options;
 
 /* Fails with E_USAGE (unknown device or SLUICE_CPU tier).  *out_s is set also on failure, so that its error can be

@@ -21,9 +21,19 @@ typedef struct sluice_view {
     const float *scale; /* i8 and u8 rows: [rows] factor of each row, or NULL for 1 */
 } sluice_view;
 
-/* What an op runs on. */
+typedef enum sluice_math {
+    SLUICE_MATH_EXACT, /* docs/numerics.md: the same bits everywhere */
+    SLUICE_MATH_LIBRARY, /* gradients of non-linear heads: a GPU may call cuBLAS and cuDNN; the same bits on each repeat */
+    SLUICE_MATH_FAST     /* tensor cores, split sums */
+} sluice_math;
+
+/* What an op runs on: the CPU's threads, or one stream of one GPU. */
 typedef struct sluice_exec {
     int threads;
+    int device; /* index into the backend's devices */
+    sluice_math math;
+    int deferred; /* an op may return before its outputs in host memory are written: wait() ends that */
+    void *state;  /* the backend's, from exec_open to exec_close */
     /* A 64-byte aligned block of at least bytes, valid until the next op asks; NULL when out of memory. */
     void *(*scratch)(struct sluice_exec *x, size_t bytes);
     /* Records the message and returns st, so that `return x->fail(x, SLUICE_E_..., "...")` ends an op. */
@@ -240,14 +250,59 @@ typedef struct sluice_op_sgd_args {
 
 /* ---- table ---- */
 
+/* An op takes pointers of any side: device memory from alloc() is used where it lies, host memory is copied there and
+ * back.  Work of one exec runs in the order of the calls; execs of one device overlap. */
 typedef struct sluice_backend {
+    uint64_t abi;     /* sluice_backend_abi() it was built with; the loader refuses others */
     const char *name; /* "cpu/avx2", "cuda" */
+    int devices;      /* 1 for a CPU */
     struct {          /* NULL = this backend has no such op */
 #define OP(name, line) sluice_status (*name)(sluice_exec *, const sluice_op_##name##_args *);
 #include "sluice_ops.def"
 #undef OP
     } op;
+
+    /* Devices with memory of their own; all NULL on a CPU. */
+    sluice_status (*exec_open)(sluice_exec *x);                         /* a stream on x->device into x->state */
+    void (*exec_close)(sluice_exec *x);                                 /* waits; NULL state allowed */
+    sluice_status (*alloc)(sluice_exec *x, size_t bytes, void **out_p); /* 256-byte aligned memory of x->device */
+    void (*release)(sluice_exec *x, void *p);                           /* waits for the device; NULL allowed */
+    int (*owns)(const void *p);                                         /* 1: memory of some device */
+    sluice_status (*copy)(sluice_exec *x, void *to, const void *from, size_t bytes); /* any side to any side */
+    sluice_status (*wait)(sluice_exec *x); /* all calls on x are done, host outputs written; an earlier failure shows */
+    int (*idle)(sluice_exec *x);           /* 1: wait() would return at once */
+    sluice_status (*pin)(sluice_exec *x, void *p,
+                         size_t bytes); /* host memory that copies may read while the CPU goes on */
+    void (*unpin)(sluice_exec *x, void *p);
+    /* One line a device: name, memory, compute capability; then the driver and the libraries. */
+    void (*describe)(int device, char *text, size_t bytes);
+    size_t (*memory)(int device); /* bytes free on it */
+    /* NCCL between the devices of execs, each on its own stream.  broadcast: bytes at p[0] to every p[i].
+     * gather: bytes at from[i] of every i, one after another, to every to[i]. */
+    sluice_status (*broadcast)(sluice_exec *const *x, int count, void *const *p, size_t bytes);
+    sluice_status (*gather)(sluice_exec *const *x, int count, const void *const *from, void *const *to, size_t bytes);
 } sluice_backend;
+
+/* ---- plug-ins ---- */
+
+/* Changes with the op list and with the size of any argument struct. */
+static inline uint64_t sluice_backend_abi(void)
+{
+    uint64_t h = sizeof(sluice_backend) * 131 + sizeof(sluice_exec);
+#define OP(name, line) h = (h ^ sizeof(sluice_op_##name##_args)) * 0x100000001b3u + (sizeof #name << 8) + #name[0];
+#include "sluice_ops.def"
+#undef OP
+    return h;
+}
+
+typedef struct sluice_host {
+    uint64_t abi;
+    size_t device_bytes; /* most memory to take of a device; 0: as much as is free */
+} sluice_host;
+
+/* The one entry of a plug-in, `sluice_backend_open`: fills *out (out->devices may be 0), or returns a status and the
+ * reason in why. */
+typedef sluice_status sluice_backend_open_fn(const sluice_host *host, sluice_backend *out, char *why, size_t why_bytes);
 
 #ifdef __cplusplus
 }

@@ -26,7 +26,7 @@
 #define OP(name, line) DECLARE(name, avx512)
 #include "sluice_ops.def"
 #undef OP
-static const sluice_backend table_avx512 = { "cpu/avx512", {
+static const sluice_backend table_avx512 = { .name = "cpu/avx512", .devices = 1, .op = {
 #define OP(name, line) .name = op_##name##_avx512,
 #include "sluice_ops.def"
 #undef OP
@@ -37,7 +37,7 @@ static const sluice_backend table_avx512 = { "cpu/avx512", {
 #define OP(name, line) DECLARE(name, avx2)
 #include "sluice_ops.def"
 #undef OP
-static const sluice_backend table_avx2 = { "cpu/avx2", {
+static const sluice_backend table_avx2 = { .name = "cpu/avx2", .devices = 1, .op = {
 #define OP(name, line) .name = op_##name##_avx2,
 #include "sluice_ops.def"
 #undef OP
@@ -47,7 +47,7 @@ static const sluice_backend table_avx2 = { "cpu/avx2", {
 #define OP(name, line) DECLARE(name, scalar)
 #include "sluice_ops.def"
 #undef OP
-static const sluice_backend table_scalar = { "cpu/scalar", {
+static const sluice_backend table_scalar = { .name = "cpu/scalar", .devices = 1, .op = {
 #define OP(name, line) .name = op_##name##_scalar,
 #include "sluice_ops.def"
 #undef OP

@@ -154,7 +154,7 @@ int tier_count(void)
 {
     if (tier_known) return tier_known;
     char names[128];
-    snprintf(names, sizeof names, "%s", cpu_tier_names());
+    snprintf(names, sizeof names, "%s", getenv("SLUICE_TEST_CUDA") ? "cuda scalar" : cpu_tier_names());
     for (char *save = NULL, *p = strtok_r(names, " ", &save); p && tier_known < 8; p = strtok_r(NULL, " ", &save))
         snprintf(tier_list[tier_known++], sizeof tier_list[0], "%s", p);
     return tier_known;
@@ -166,8 +166,9 @@ sluice *tier_open(int i, int threads)
 {
     sluice *s = NULL;
     tier_count();
-    setenv("SLUICE_CPU", tier_list[i], 1);
-    sluice_options o = { .size = sizeof o, .threads = threads };
+    int cuda = strcmp(tier_list[i], "cuda") == 0;
+    if (!cuda) setenv("SLUICE_CPU", tier_list[i], 1);
+    sluice_options o = { .size = sizeof o, .threads = threads, .devices = cuda ? "cuda:0" : "cpu" };
     if (sluice_open(&o, &s)) {
         fprintf(stderr, "cannot open tier %s: %s\n", tier_list[i], sluice_error(s));
         exit(1);

@@ -51,7 +51,8 @@ double rng_normal(rng *r);
 void fill_normal(float *p, int64_t n, uint64_t seed);
 void fill_eighths(float *p, int64_t n, uint64_t seed); /* multiples of 1/8 in [-4, 4]: ties, exact sums */
 
-/* Every tier this machine can run: for (int t = 0; t < tier_count(); t++) { sluice *s = tier_open(t, threads); ... sluice_close(s); } */
+/* Every tier this machine can run; with SLUICE_TEST_CUDA set "cuda" (the plug-in of SLUICE_PLUGIN_DIR) beside "scalar":
+ * for (int t = 0; t < tier_count(); t++) { sluice *s = tier_open(t, threads); ... sluice_close(s); } */
 int tier_count(void);
 const char *tier_name(int t);
 sluice *tier_open(int t, int threads);

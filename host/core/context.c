@@ -1,5 +1,5 @@
 /* context.c - the context: opening, devices, the scratch block, cancelling. */
-#include "core.h"
+#include "backends.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,17 +29,6 @@ static sluice_status exec_fail(sluice_exec *x, sluice_status st, const char *for
     return sluice_fail(x->host, st, "%s", text);
 }
 
-static sluice_status pick_backend(sluice *s)
-{
-    const char *device = s->opt.devices ? s->opt.devices : "auto";
-    if (strcmp(device, "auto") != 0 && strcmp(device, "cpu") != 0)
-        return sluice_hint(s, sluice_fail(s, SLUICE_E_USAGE, "there is no device '%s' here", device),
-                           "devices: auto, cpu");
-    const char *why = NULL;
-    s->backend = cpu_backend(getenv("SLUICE_CPU"), &why);
-    return s->backend ? SLUICE_OK : sluice_fail(s, SLUICE_E_USAGE, "%s", why);
-}
-
 sluice_status sluice_open(const sluice_options *o, sluice **out_s)
 {
     sluice *s = calloc(1, sizeof *s);
@@ -52,14 +41,18 @@ sluice_status sluice_open(const sluice_options *o, sluice **out_s)
     int64_t mib = s->opt.mem_mib ? s->opt.mem_mib : 1024;
     if (mib < 1 || mib > INT64_MAX >> 20)
         return sluice_fail(s, SLUICE_E_USAGE, "a memory budget of %lld MiB makes no sense", (long long)mib);
+    if (s->opt.device_mem_mib < 0 || s->opt.device_mem_mib > INT64_MAX >> 20)
+        return sluice_fail(s, SLUICE_E_USAGE, "%lld MiB of device memory make no sense",
+                           (long long)s->opt.device_mem_mib);
     s->mem_bytes = (size_t)mib << 20;
     s->threads = s->exec.threads = s->opt.threads ? s->opt.threads : cpu_threads();
-    return pick_backend(s);
+    return backend_pick(s);
 }
 
 void sluice_close(sluice *s)
 {
     if (!s) return;
+    exec_free(s, &s->exec);
     mem_free(s->scratch);
     free(s);
 }

@@ -10,9 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { MAX_DEVICES = 64 };
+
 struct sluice {
-    sluice_exec exec; /* how ops run: threads, scratch, fail */
+    sluice_exec exec; /* how ops run: threads, scratch, fail; the first of the devices */
     const sluice_backend *backend;
+    sluice_backend plugin; /* what backend points to when it is no CPU */
+    int device[MAX_DEVICES], devices;
     int threads;
     size_t mem_bytes; /* budget of a scan's buffers */
     void *scratch;    /* exec.scratch's block, grown between ops */

@@ -1,0 +1,131 @@
+/* backends.c - which backend runs the ops: the CPU, or the plug-in libsluice_cuda.so, opened at run time.
+ *
+ *     auto               every GPU, the CPU where there is none or no plug-in
+ *     cpu                the CPU
+ *     all                every GPU; an error where there is none
+ *     cuda:0,cuda:2      these GPUs */
+#include "backends.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char plugin_name[] = "libsluice_cuda.so";
+
+/* Beside an installed libsluice or program: PREFIX/lib/sluice. */
+static void beside_us(char *path, size_t bytes)
+{
+    Dl_info us;
+    static const char here;
+    path[0] = 0;
+    if (!dladdr(&here, &us) || !us.dli_fname) return;
+    const char *slash = strrchr(us.dli_fname, '/');
+    int folder = slash ? (int)(slash - us.dli_fname) : 1;
+    snprintf(path, bytes, "%.*s/../lib/sluice/%s", folder, slash ? us.dli_fname : ".", plugin_name);
+}
+
+/* Never closed: a plug-in's runtime does not survive that. */
+static void *plugin_open(char *why, size_t why_bytes)
+{
+    char path[4096];
+    const char *folder = getenv("SLUICE_PLUGIN_DIR");
+    if (folder && *folder) snprintf(path, sizeof path, "%s/%s", folder, plugin_name);
+    else beside_us(path, sizeof path);
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    const char *error = library ? NULL : dlerror();
+    if (error) snprintf(why, why_bytes, "the plug-in cannot be loaded: %s", error);
+    return library;
+}
+
+sluice_status backend_cuda(const sluice *s, sluice_backend *out, char *why, size_t why_bytes)
+{
+    sluice_backend_open_fn *open;
+    void *library = plugin_open(why, why_bytes);
+    if (!library) return SLUICE_E_UNSUPPORTED;
+    *(void **)&open = dlsym(library, "sluice_backend_open"); /* POSIX: a function pointer fits a void * */
+    if (!open) {
+        snprintf(why, why_bytes, "%s is no plug-in of sluice", plugin_name);
+        return SLUICE_E_UNSUPPORTED;
+    }
+    sluice_host host = { .abi = sluice_backend_abi(), .device_bytes = (size_t)s->opt.device_mem_mib << 20 };
+    return open(&host, out, why, why_bytes);
+}
+
+/* ---- the devices asked for ---- */
+
+static sluice_status use_cpu(sluice *s)
+{
+    const char *why = NULL;
+    s->backend = cpu_backend(getenv("SLUICE_CPU"), &why);
+    s->devices = 1;
+    return s->backend ? SLUICE_OK : sluice_fail(s, SLUICE_E_USAGE, "%s", why);
+}
+
+static sluice_status add_device(sluice *s, int device)
+{
+    if (device >= s->plugin.devices)
+        return sluice_fail(s, SLUICE_E_USAGE, "there is no device 'cuda:%d' here, the last is cuda:%d", device,
+                           s->plugin.devices - 1);
+    for (int i = 0; i < s->devices; i++)
+        if (s->device[i] == device) return sluice_fail(s, SLUICE_E_USAGE, "device 'cuda:%d' is named twice", device);
+    if (s->devices == MAX_DEVICES) return sluice_fail(s, SLUICE_E_USAGE, "more than %d devices", (int)MAX_DEVICES);
+    s->device[s->devices++] = device;
+    return SLUICE_OK;
+}
+
+static sluice_status name_devices(sluice *s, const char *list)
+{
+    sluice_status st = SLUICE_OK;
+    if (strcmp(list, "all") == 0 || strcmp(list, "auto") == 0 || strcmp(list, "cuda") == 0) {
+        for (int i = 0; i < s->plugin.devices && st == SLUICE_OK; i++) st = add_device(s, i);
+        return st;
+    }
+    for (const char *p = list; *p && st == SLUICE_OK;) {
+        size_t length = strcspn(p, ",");
+        char name[32];
+        int64_t device;
+        snprintf(name, sizeof name, "%.*s", (int)(length < sizeof name ? length : sizeof name - 1), p);
+        if (strncmp(name, "cuda:", 5) != 0 || !parse_i64(name + 5, &device) || device < 0 || device >= 1 << 20)
+            return sluice_hint(s, sluice_fail(s, SLUICE_E_USAGE, "there is no device '%s' here", name),
+                               "devices: auto, cpu, all, or a list like cuda:0,cuda:1");
+        st = add_device(s, (int)device);
+        p += length;
+        if (*p == ',' && !*++p) return sluice_fail(s, SLUICE_E_USAGE, "the devices end in a comma");
+    }
+    return st;
+}
+
+sluice_status backend_pick(sluice *s)
+{
+    const char *list = s->opt.devices && *s->opt.devices ? s->opt.devices : "auto";
+    char why[512] = "";
+    bool automatic = strcmp(list, "auto") == 0;
+    bool named = automatic || strcmp(list, "all") == 0 || strncmp(list, "cuda", 4) == 0;
+    if (strcmp(list, "cpu") == 0) return use_cpu(s);
+    if (named && backend_cuda(s, &s->plugin, why, sizeof why) != SLUICE_OK) {
+        if (automatic) return use_cpu(s);
+        return sluice_hint(s, sluice_fail(s, SLUICE_E_USAGE, "there is no device '%s' here: %s", list, why),
+                           "`sluice devices` shows what can run here");
+    }
+    sluice_status st = name_devices(s, list);
+    if (st) return st;
+    s->backend = &s->plugin;
+    s->exec.device = s->device[0];
+    return s->backend->exec_open(&s->exec);
+}
+
+/* ---- execs ---- */
+
+sluice_status exec_new(sluice *s, int i, sluice_exec *out_x)
+{
+    *out_x = s->exec;
+    out_x->state = NULL;
+    out_x->device = s->device[i % s->devices];
+    return s->backend->exec_open ? s->backend->exec_open(out_x) : SLUICE_OK;
+}
+
+void exec_free(sluice *s, sluice_exec *x)
+{
+    if (s->backend && s->backend->exec_close && x->state) s->backend->exec_close(x);
+}

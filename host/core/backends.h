@@ -1,0 +1,20 @@
+/* backends.h - the devices a context runs on.  See backends.c. */
+#ifndef BACKENDS_H
+#define BACKENDS_H
+
+#include "core.h"
+
+/* Fills s->backend, s->device and s->exec by s->opt.devices. */
+sluice_status backend_pick(sluice *s);
+
+/* The CUDA plug-in's table, or why there is none. */
+sluice_status backend_cuda(const sluice *s, sluice_backend *out, char *why, size_t why_bytes);
+
+/* A stream of its own on the context's i-th device, counted round; on the CPU a copy of s->exec. */
+sluice_status exec_new(sluice *s, int i, sluice_exec *out_x);
+void exec_free(sluice *s, sluice_exec *x);
+
+/* Whether op outputs and inputs may be device memory. */
+static inline bool on_device(const sluice *s) { return s->backend->alloc != NULL; }
+
+#endif

@@ -11,8 +11,11 @@ demo: build
 	@cmake/deps.sh demo
 	@bench/demo.sh build/release/sluice
 
-test: build
-	@cmake/deps.sh test
+# The CUDA plug-in is built and examined where nvcc is, for one architecture.
+test:
+	@cmake/deps.sh build test
+	@cmake --preset release -DSLUICE_CUDA=AUTO -DSLUICE_CUDA_ARCHITECTURES=90 | grep '^-- CUDA plug-in'
+	@cmake --build --preset release -j $(JOBS)
 	@ctest --preset release -j $(JOBS)
 
 test-asan test-tsan: test-%:

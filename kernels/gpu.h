@@ -41,17 +41,22 @@ namespace gpu {
 
 enum { WARP = 32 };
 
-/* Both addresses 16-byte aligned.  Visible to this thread after copies_wait, to the block after a barrier then. */
-__device__ __forceinline__ void copy16_async(void *shared, const void *global, bool valid = true) /* zeros if not */
+/* Both addresses 16-byte aligned; the first `bytes` of 16 are read, zeros fill the rest.  Visible to this thread after
+ * copies_wait, to the block after a barrier then. */
+__device__ __forceinline__ void copy16_part_async(void *shared, const void *global, int bytes)
 {
 #ifdef SLUICE_SIMT
-    simt::cp_async(shared, global, valid ? 16 : 0, 16);
+    simt::cp_async(shared, global, (unsigned)bytes, 16);
 #else
     asm volatile(
         "cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"((uint32_t)__cvta_generic_to_shared(shared)),
-        "l"(global), "r"(valid ? 16 : 0)
+        "l"(global), "r"(bytes)
         : "memory");
 #endif
+}
+__device__ __forceinline__ void copy16_async(void *shared, const void *global, bool valid = true) /* zeros if not */
+{
+    copy16_part_async(shared, global, valid ? 16 : 0);
 }
 __device__ __forceinline__ void copies_commit()
 {

@@ -1,0 +1,116 @@
+/* product.cu - the gradient of a product's weights on a GPU: out [c, d] = sum over rows of g^T x.  Twin: product.c.
+ *
+ * A block owns a tile of out and streams all rows past it, CHUNK at a time, STAGES - 1 chunks ahead of the sums.  A sum
+ * is one chain over all rows, so nothing but c x d gives parallel work and a chain takes a FMA's latency a row:
+ *
+ *   wide     64 x 64, 4 x 4 sums a thread: FMA-bound, where c x d gives every multiprocessor a tile
+ *   narrow   16 classes x 8 columns, 2 x 1 sums a thread: as many blocks as possible and short steps, for few classes
+ *
+ * The sums of g's columns are the same chain against a column of ones: one more tile of columns. */
+#include "chains.h"
+#include "cuda.h"
+
+namespace {
+
+template <int M_, int N_, int TM_, int TN_, int CHUNK_, int STAGES_> struct tiling {
+    enum {
+        M = M_, /* columns of g */
+        N = N_, /* columns of x */
+        TM = TM_,
+        TN = TN_,
+        CHUNK = CHUNK_, /* rows */
+        STAGES = STAGES_,
+        PITCH = M + N,
+        THREADS = M / TM * (N / TN)
+    };
+};
+typedef tiling<64, 64, 4, 4, 16, 3> wide;
+typedef tiling<16, 8, 2, 1, 64, 4> narrow;
+
+__device__ const float one[4] = { 1, 0, 0, 0 };
+
+/* Rows first .. first+CHUNK-1, columns from .. from+WIDTH-1 into shared memory [CHUNK][M + N], zeros outside. */
+template <class T, int WIDTH>
+__device__ __forceinline__ void fetch(float *to, const sluice_view &v, int64_t first, int64_t from)
+{
+    for (int e = (int)threadIdx.x; e < T::CHUNK * WIDTH / 4; e += T::THREADS) {
+        int k = e / (WIDTH / 4), j = e % (WIDTH / 4) * 4;
+        int64_t left = first + k < v.rows ? v.cols - from - j : 0;
+        const void *p = left > 0 ? view_row<const float>(v, first + k) + from + j : v.data;
+        gpu::copy16_part_async(to + k * T::PITCH + j, p, left >= 4 ? 16 : left > 0 ? (int)left * 4 : 0);
+    }
+}
+
+template <class T>
+__device__ __forceinline__ void fetch(float *to, const sluice_view &g, const sluice_view &x, int64_t first, int64_t gj,
+                                      int64_t xj)
+{
+    fetch<T, T::M>(to, g, first, gj);
+    fetch<T, T::N>(to + T::M, x, first, xj);
+}
+
+/* grid (ceil(d / N) + 1 with bias, ceil(c / M)), block THREADS, static shared memory 24 KiB.
+ * g [n, c], x [n, d], out [c, d], bias [c]. */
+template <class T>
+__global__ void __launch_bounds__(T::THREADS)
+    product(sluice_view g, sluice_view rows, sluice_view out, float *bias, int accumulate)
+{
+    __shared__ __align__(16) float shared[T::STAGES][T::CHUNK * T::PITCH];
+    int64_t gj = (int64_t)blockIdx.y * T::M, xj = (int64_t)blockIdx.x * T::N, n = g.rows;
+    bool ones = bias && blockIdx.x == gridDim.x - 1; /* all rows of x are those four, out is the column of bias */
+    sluice_view x = { ones ? (void *)one : rows.data, n, ones ? 1 : rows.cols, ones ? 0 : rows.stride, rows.type, 0 };
+    sluice_view to = { ones ? bias : out.data, g.cols, x.cols, ones ? sizeof(float) : out.stride, out.type, 0 };
+    if (ones) xj = 0;
+    int tm = (int)threadIdx.x / (T::N / T::TN) * T::TM, tn = (int)threadIdx.x % (T::N / T::TN) * T::TN;
+    chains<T::TM, T::TN> sums;
+    for (int i = 0; i < T::TM; i++)
+        for (int j = 0; j < T::TN; j++) {
+            bool inside = gj + tm + i < to.rows && xj + tn + j < to.cols;
+            sums.sum[i][j] = accumulate && inside ? view_row<float>(to, gj + tm + i)[xj + tn + j] : 0.0f;
+        }
+
+    int64_t chunks = (n + T::CHUNK - 1) / T::CHUNK;
+    for (int s = 0; s < T::STAGES - 1; s++) {
+        if (s < chunks) fetch<T>(shared[s], g, x, (int64_t)s * T::CHUNK, gj, xj);
+        gpu::copies_commit(); /* also where there is no such chunk: the count of groups is the count of chunks */
+    }
+    int stage = 0;
+    for (int64_t t = 0; t < chunks; t++) {
+        gpu::copies_wait<T::STAGES - 2>();
+        __syncthreads(); /* every thread's part of chunk t is here; chunk t - 1 is read and its place free */
+        int ahead = stage ? stage - 1 : T::STAGES - 1;
+        int64_t next = t + T::STAGES - 1;
+        if (next < chunks) fetch<T>(shared[ahead], g, x, next * T::CHUNK, gj, xj);
+        gpu::copies_commit();
+        int64_t left = n - t * T::CHUNK;
+        const float *p = shared[stage];
+        sums.template add<T::CHUNK>(p + tm, T::PITCH, p + T::M + tn, T::PITCH,
+                                    left < T::CHUNK ? (int)left : (int)T::CHUNK);
+        stage = stage + 1 < T::STAGES ? stage + 1 : 0;
+    }
+
+    for (int i = 0; i < T::TM; i++)
+        for (int j = 0; j < T::TN; j++)
+            if (gj + tm + i < to.rows && xj + tn + j < to.cols)
+                view_row<float>(to, gj + tm + i)[xj + tn + j] = sums.sum[i][j];
+}
+
+template <class T>
+void launch(op_run &r, const sluice_view &g, const sluice_view &x, const sluice_view &out, float *bias, int accumulate)
+{
+    dim3 grid((unsigned)((x.cols + T::N - 1) / T::N + (bias ? 1 : 0)), (unsigned)((g.cols + T::M - 1) / T::M));
+    r.launch(product<T>, grid, T::THREADS, 0, g, x, out, bias, accumulate);
+}
+
+} // namespace
+
+sluice_status cuda_op_product(sluice_exec *x, const sluice_op_product_args *a)
+{
+    op_run r(x, "product");
+    sluice_view g = r.in(a->g), rows = r.in(a->x), out = a->accumulate ? r.inout(a->out) : r.out(a->out);
+    float *bias = a->accumulate ? r.inout(a->bias, g.cols) : r.out(a->bias, g.cols);
+    bool tiles_for_all = g.cols * rows.cols >= 128 * wide::M * wide::N; /* an H100 has 132 multiprocessors */
+    if (tiles_for_all) launch<wide>(r, g, rows, out, bias, a->accumulate);
+    else launch<narrow>(r, g, rows, out, bias, a->accumulate);
+    return r.end();
+}

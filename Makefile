@@ -14,6 +14,7 @@ demo: build
 # The CUDA plug-in is built and examined where nvcc is, for one architecture.
 test:
 	@cmake/deps.sh build test
+	@cmake/disassembler.sh
 	@cmake --preset release -DSLUICE_CUDA=AUTO -DSLUICE_CUDA_ARCHITECTURES=90 | grep '^-- CUDA plug-in'
 	@cmake --build --preset release -j $(JOBS)
 	@ctest --preset release -j $(JOBS)

@@ -8,6 +8,7 @@ packages_of() {
     demo) echo dataset-fashion-mnist ;;
     test) echo binutils ;;
     clang) echo clang libomp-dev libclang-rt-dev ;;
+    python) echo python3 python3-venv ;;
     lint) echo clang-format clang-tidy shellcheck ;;
     *) echo "deps.sh: no group '$1'" >&2; exit 2 ;;
     esac

@@ -4,6 +4,7 @@
 enum { THREADS = 256 };
 
 /* grid ceil(n c / THREADS), block THREADS.  y, g [n, c]. */
+/* sass: kernel=gate registers<=32 local=0 */
 __global__ static void gate(sluice_view y, sluice_view g)
 {
     int64_t t = (int64_t)blockIdx.x * THREADS + threadIdx.x, i = t / g.cols, j = t % g.cols;

@@ -199,6 +199,19 @@ typedef struct sluice_op_top_args {
     int finish;
 } sluice_op_top_args;
 
+/* ---- geometry ---- */
+
+/* For each row of x [n, d] the k nearest of y [m, d], both f32: squared distances ascending, equal ones by index.
+ * Exact: a distance is a chain acc = fma(x - y, x - y, acc) over ascending features from 0; one that is NaN counts and is
+ * stored as infinity. */
+typedef struct sluice_op_nearest_args {
+    sluice_view x, y;    /* m < 2^31 */
+    const float *packed; /* y packed as weights [m, d] */
+    int64_t k;           /* 1 .. m */
+    float *distance;     /* out [n, k] */
+    int32_t *index;      /* out [n, k] */
+} sluice_op_nearest_args;
+
 /* ---- training ---- */
 
 /* Mean over rows of weight[class] * cross-entropy, as a double sum over fixed blocks of 4,096 rows in order;

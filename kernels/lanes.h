@@ -8,7 +8,8 @@
  * Every function is `static`, so that no object of one tier can lend code to another at link time.
  *
  *   v16_load v16_store v16_load_n v16_store_n v16_set1 v16_zero      memory (unaligned) and constants
- *   v16_add v16_sub v16_mul v16_div v16_fma v16_sqrt v16_gt_select   arithmetic
+ *   v16_add v16_sub v16_mul v16_div v16_fma v16_sqrt                 arithmetic
+ *   v16_gt_select v16_le_bits                                         comparisons
  *   v16_exp v16_log1p                                                exact.h, lane by lane
  *   v16_load_f16 v16_load_bf16 v16_load_i8 v16_load_u8 and ..._n     exact widening
  *   v16_transpose v16_prefetch
@@ -89,6 +90,8 @@ V16_FN v16 v16_gt_select(v16 x, v16 y, v16 a, v16 b)
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, y, _CMP_GT_OQ), b, a);
 }
 
+V16_FN unsigned v16_le_bits(v16 x, v16 y) { return _mm512_cmp_ps_mask(x, y, _CMP_LE_OQ); } /* bit i: x[i] <= y[i] */
+
 V16_FN __mmask16 v16_first(int64_t n) { return (__mmask16)((1u << n) - 1u); }
 V16_FN v16 v16_load_n(const float *p, int64_t n, float fill)
 {
@@ -117,6 +120,11 @@ V16_FN v16 v16_fma(v16 a, v16 b, v16 c)
     return v16_pair(_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi));
 }
 V16_FN v16 v16_sqrt(v16 a) { return v16_pair(_mm256_sqrt_ps(a.lo), _mm256_sqrt_ps(a.hi)); }
+V16_FN unsigned v16_le_bits(v16 x, v16 y)
+{
+    return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(x.lo, y.lo, _CMP_LE_OQ)) |
+           (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(x.hi, y.hi, _CMP_LE_OQ)) << 8;
+}
 V16_FN v16 v16_gt_select(v16 x, v16 y, v16 a, v16 b)
 {
     return v16_pair(_mm256_blendv_ps(b.lo, a.lo, _mm256_cmp_ps(x.lo, y.lo, _CMP_GT_OQ)),
@@ -163,6 +171,12 @@ V16_FN __m128 v16_blend(__m128 mask, __m128 a, __m128 b)
 {
     return _mm_or_ps(_mm_and_ps(mask, a), _mm_andnot_ps(mask, b));
 }
+V16_FN unsigned v16_le_bits(v16 x, v16 y)
+{
+    unsigned bits = 0;
+    for (int i = 0; i < 4; i++) bits |= (unsigned)_mm_movemask_ps(_mm_cmple_ps(x.q[i], y.q[i])) << 4 * i;
+    return bits;
+}
 V16_FN v16 v16_gt_select(v16 x, v16 y, v16 a, v16 b)
 {
     v16 r;
@@ -185,6 +199,12 @@ V16_FN v16 v16_mul(v16 a, v16 b) { v16 r; V16_EACH(r, a.q[i_] * b.q[i_]); return
 V16_FN v16 v16_div(v16 a, v16 b) { v16 r; V16_EACH(r, a.q[i_] / b.q[i_]); return r; }
 V16_FN v16 v16_sqrt(v16 a) { v16 r; V16_EACH(r, ex_sqrt(a.q[i_])); return r; }
 V16_FN v16 v16_fma(v16 a, v16 b, v16 c) { v16 r; V16_EACH(r, ex_fma(a.q[i_], b.q[i_], c.q[i_])); return r; }
+V16_FN unsigned v16_le_bits(v16 x, v16 y)
+{
+    unsigned bits = 0;
+    for (int i = 0; i < 16; i++) bits |= (unsigned)(x.q[i] <= y.q[i]) << i;
+    return bits;
+}
 V16_FN v16 v16_gt_select(v16 x, v16 y, v16 a, v16 b)
 {
     v16 r;

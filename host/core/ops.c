@@ -275,6 +275,19 @@ static sluice_status check_loss(sluice *s, const sluice_op_loss_args *a)
     return SLUICE_OK;
 }
 
+static sluice_status check_nearest(sluice *s, const sluice_op_nearest_args *a)
+{
+    CHECKED(check_f32(s, "nearest: x", &a->x));
+    CHECKED(check_f32(s, "nearest: y", &a->y));
+    REQUIRE(a->x.cols == a->y.cols, E_SHAPE, "nearest: x has %lld columns, y %lld", (ll)a->x.cols, (ll)a->y.cols);
+    REQUIRE(a->y.rows <= INT32_MAX, E_SHAPE, "nearest: %lld references are more than %d", (ll)a->y.rows, INT32_MAX);
+    REQUIRE(a->k >= 1 && a->k <= a->y.rows, E_SHAPE, "nearest: k is %lld, must be 1 to the %lld references", (ll)a->k,
+            (ll)a->y.rows);
+    REQUIRE((a->packed || !a->x.cols) && ((a->distance && a->index) || !a->x.rows), E_SHAPE,
+            "nearest: an array is missing");
+    return SLUICE_OK;
+}
+
 static sluice_status check_gate(sluice *s, const sluice_op_gate_args *a)
 {
     CHECKED(check_f32(s, "gate: y", &a->y));

@@ -108,7 +108,7 @@ sluice_status cuda_op_nearest(sluice_exec *x, const sluice_op_nearest_args *a)
 {
     op_run r(x, "nearest");
     int64_t n = a->x.rows, m = a->y.rows, k = a->k, most = (int64_t)(piece_bytes / sizeof(float)) / m / TILE * TILE;
-    int64_t piece = most > TILE ? (most < n ? most : n) : TILE;
+    int64_t piece = most > (int64_t)TILE ? (most < n ? most : n) : (int64_t)TILE;
     sluice_view xs = r.in(a->x), ys = r.in(a->y);
     float *distance = r.out(a->distance, n * k), *all = r.scratch<float>(piece * m);
     int32_t *index = r.out(a->index, n * k);

@@ -1,0 +1,24 @@
+/* device.h - memory where ops compute: a device's own where the context runs on one, plain memory on a CPU.
+ *
+ * Ops take it like any other; host code never reads or writes it but by dev_copy().  All of this runs on s->exec, in
+ * the order of the calls, so that nothing waits between two ops. */
+#ifndef DEVICE_H
+#define DEVICE_H
+
+#include "core.h"
+
+/* Products checked, 64-byte aligned, not zeroed; NULL and a recorded failure that names the device. */
+void *dev_new(sluice *s, int64_t count, size_t size);
+void dev_free(sluice *s, void *p); /* NULL allowed */
+#define DEV(s, count, type) ((type *)dev_new(s, count, sizeof(type)))
+
+/* From any side to any side; what is host memory may be used when it returns. */
+sluice_status dev_copy(sluice *s, void *to, const void *from, size_t bytes);
+sluice_status dev_clear(sluice *s, void *p, size_t bytes);
+
+/* Where ops find an array that the host fills: the array itself on a CPU, room for dev_copy() on a device. */
+void *dev_seat(sluice *s, void *array, int64_t count, size_t size);
+void *dev_seat_filled(sluice *s, void *array, int64_t count, size_t size); /* and copied */
+void dev_unseat(sluice *s, void *seat, const void *array);
+
+#endif

@@ -226,7 +226,7 @@ typedef struct sluice_op_loss_args {
     int64_t *out_correct; /* rows whose argmax is the target, or NULL */
 } sluice_op_loss_args;
 
-/* g = y > 0 ? g : 0, in place; y is relu's output. */
+/* g = y > 0 ? g : (y == y ? 0 : y), in place: the gradient through relu, whose output y is.  Where g is y: relu itself. */
 typedef struct sluice_op_gate_args {
     sluice_view y, g;
 } sluice_op_gate_args;

@@ -10,9 +10,11 @@ static void gate_rows(void *arg, int64_t first, int64_t last, int thread)
         const float *y = (const float *)((const char *)a->y.data + (size_t)i * a->y.stride);
         float *g = (float *)((char *)a->g.data + (size_t)i * a->g.stride);
         int64_t j = 0;
-        for (; j + 16 <= a->g.cols; j += 16)
-            v16_store(g + j, v16_gt_select(v16_load(y + j), v16_zero(), v16_load(g + j), v16_zero()));
-        for (; j < a->g.cols; j++) g[j] = y[j] > 0.0f ? g[j] : 0.0f;
+        for (; j + 16 <= a->g.cols; j += 16) {
+            v16 o = v16_load(y + j), closed = v16_gt_select(v16_set1(1.0f), o, v16_zero(), o); /* 0 or o's NaN */
+            v16_store(g + j, v16_gt_select(o, v16_zero(), v16_load(g + j), closed));
+        }
+        for (; j < a->g.cols; j++) g[j] = y[j] > 0.0f ? g[j] : y[j] == y[j] ? 0.0f : y[j];
     }
 }
 

@@ -9,8 +9,8 @@ __global__ static void gate(sluice_view y, sluice_view g)
 {
     int64_t t = (int64_t)blockIdx.x * THREADS + threadIdx.x, i = t / g.cols, j = t % g.cols;
     if (i >= g.rows) return;
-    float *p = view_row<float>(g, i) + j;
-    *p = view_row<const float>(y, i)[j] > 0.0f ? *p : 0.0f;
+    float *p = view_row<float>(g, i) + j, o = view_row<const float>(y, i)[j];
+    *p = o > 0.0f ? *p : o == o ? 0.0f : o;
 }
 
 sluice_status cuda_op_gate(sluice_exec *x, const sluice_op_gate_args *a)

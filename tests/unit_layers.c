@@ -1,5 +1,6 @@
 /* unit_layers.c - training of layer lines: gradients against finite differences of a network in double, the same weights on
  * every tier and thread count, the calibration split, early stopping, and that it learns. */
+#include "device.h"
 #include "harness.h"
 #include "learn.h"
 #include "network.h"
@@ -90,13 +91,21 @@ static double row_loss(const double *z, int c, int target)
     return most + log(sum) - z[target];
 }
 
-static double batch_loss(const network *n, int64_t rows, const float *weight, const drops *d)
+/* Rows of the host, standardised. */
+typedef struct batch_rows {
+    const float *x;
+    const int32_t *target;
+    int64_t rows;
+    const float *weight; /* of classes, or NULL */
+} batch_rows;
+
+static double batch_loss(const sluice_head *h, const batch_rows *b, const drops *d)
 {
     double sum = 0, z[16], x[2048];
-    for (int64_t i = 0; i < rows; i++) {
-        for (int64_t k = 0; k < n->h->in_width; k++) x[k] = (double)n->x[i * n->h->in_width + k];
-        run_row(n->h, x, i, d, z);
-        sum += (weight ? (double)weight[n->target[i]] : 1) * row_loss(z, n->h->classes, n->target[i]);
+    for (int64_t i = 0; i < b->rows; i++) {
+        for (int64_t k = 0; k < h->in_width; k++) x[k] = (double)b->x[i * h->in_width + k];
+        run_row(h, x, i, d, z);
+        sum += (b->weight ? (double)b->weight[b->target[i]] : 1) * row_loss(z, h->classes, b->target[i]);
     }
     return sum;
 }
@@ -104,50 +113,74 @@ static double batch_loss(const network *n, int64_t rows, const float *weight, co
 /* ---- gradients ---- */
 
 /* d loss / d *w from two losses; w is a float, so the step is what it really moves. */
-static double difference(const network *n, int64_t rows, const float *weight, const drops *d, float *w)
+static double difference(const sluice_head *h, const batch_rows *b, const drops *d, float *w)
 {
     float at = *w, step = 0x1p-12f;
     *w = at + step;
-    double high = batch_loss(n, rows, weight, d), moved = (double)*w;
+    double high = batch_loss(h, b, d), moved = (double)*w;
     *w = at - step;
-    double low = batch_loss(n, rows, weight, d);
+    double low = batch_loss(h, b, d);
     moved -= (double)*w;
     *w = at;
-    return (high - low) / moved / (double)rows;
+    return (high - low) / moved / (double)b->rows;
+}
+
+/* Some of a layer's gradients, which lie where ops compute, against differences. */
+static void check_layer(sluice *s, const network *n, int i, const batch_rows *b, const drops *d)
+{
+    const net_layer *p = &n->layers[i];
+    const layer *own = &n->h->layers[i];
+    int64_t count = p->weights + p->biases, step = count > 60 ? count / 53 : 1;
+    float *grad = calloc((size_t)count + 1, 4);
+    CHECK_OK(s, dev_copy(s, grad, p->grad, (size_t)count * 4));
+    for (int64_t j = 0; j < count; j += step) {
+        double want = difference(n->h, b, d, j < p->weights ? &own->w[j] : &own->b[j - p->weights]);
+        CHECK_NEAR((double)grad[j], want, 2e-4 + 1e-3 * fabs(want), "layer %d, weight %d of %d", i, (int)j, (int)count);
+    }
+    free(grad);
+}
+
+static void check_network(sluice *s, network *n, const batch_rows *b, const drops *d)
+{
+    size_t bytes = (size_t)(b->rows * n->h->in_width) * 4;
+    float *x = dev_new(s, (int64_t)bytes, 1);
+    double loss = 0;
+    CHECK_OK(s, dev_copy(s, x, b->x, bytes));
+    CHECK_OK(s, network_load(n));
+    CHECK_OK(s, network_gradients(n, &(net_batch){ .x = x,
+                                                   .target = b->target,
+                                                   .rows = b->rows,
+                                                   .class_weight = b->weight,
+                                                   .seed = d->seed,
+                                                   .step = d->step,
+                                                   .loss = &loss }));
+    CHECK_NEAR(loss, batch_loss(n->h, b, d), 1e-5, "loss");
+    for (int i = 0; i < n->h->layer_count; i++) check_layer(s, n, i, b, d);
+    dev_free(s, x);
 }
 
 static void gradients(const char *line, int64_t h, int64_t w, int64_t c, int weighted)
 {
-    if (!case_is("gradients of %s on %dx%dx%d weighted=%d", line, (int)h, (int)w, (int)c, weighted)) return;
     enum { ROWS = 5, CLASSES = 3 };
-    const float weight[CLASSES] = { 0.5f, 2, 1 };
+    static const int32_t target[ROWS] = { 0, 1, 2, 0, 1 };
+    static const float weight[CLASSES] = { 0.5f, 2, 1 };
+    static float x[ROWS * 2048];
+    const batch_rows b = { x, target, ROWS, weighted ? weight : NULL };
     for (int t = 0; t < tier_count(); t++) {
+        if (!case_is("gradients of %s on %dx%dx%d weighted=%d, %s", line, (int)h, (int)w, (int)c, weighted,
+                     tier_name(t)))
+            continue;
         sluice *s = tier_open(t, 2);
         sluice_head *head = NULL;
         network *n = NULL;
-        drops d = { 11, 3 };
-        double loss = 0;
         CHECK_OK(s, head_new(s, line, (int64_t[]){ h, w, c }, CLASSES, names, &head));
         CHECK_OK(s, head_tensors(s, head));
         CHECK_OK(s, network_new(s, head, 8, &n));
         network_init(n, 5);
         for (int i = 0; i < head->layer_count; i++)
             if (n->layers[i].biases) fill_normal(head->layers[i].b, n->layers[i].biases, (uint64_t)i);
-        fill_normal(n->x, ROWS * head->in_width, 6);
-        for (int i = 0; i < ROWS; i++) n->target[i] = i % CLASSES;
-        CHECK_OK(s, network_pack(s, n));
-        CHECK_OK(s, network_gradients(s, n, ROWS, weighted ? weight : NULL, d.seed, d.step, &loss));
-        CHECK_NEAR(loss, batch_loss(n, ROWS, weighted ? weight : NULL, &d), 1e-5, "loss");
-        for (int i = 0; i < head->layer_count; i++) {
-            const net_layer *p = &n->layers[i];
-            int64_t count = p->weights + p->biases, step = count > 60 ? count / 53 : 1;
-            for (int64_t j = 0; j < count; j += step) {
-                float *at = j < p->weights ? &p->l->w[j] : &p->l->b[j - p->weights];
-                double want = difference(n, ROWS, weighted ? weight : NULL, &d, at);
-                CHECK_NEAR((double)p->grad[j], want, 2e-4 + 1e-3 * fabs(want), "%s: layer %d, weight %d of %d",
-                           tier_name(t), i, (int)j, (int)count);
-            }
-        }
+        fill_normal(x, ROWS * head->in_width, 6);
+        check_network(s, n, &b, &(drops){ 11, 3 });
         network_free(n);
         sluice_head_free(head);
         sluice_close(s);

@@ -171,9 +171,10 @@ static sluice_view rows_of(sluice_view x, int64_t first, int64_t rows)
     return x;
 }
 
-void layer_relu(float *x, int64_t count)
+sluice_status layer_relu(sluice *s, float *x, int64_t rows, int64_t cols)
 {
-    for (int64_t i = 0; i < count; i++) x[i] = x[i] > 0 ? x[i] : (x[i] == x[i] ? 0 : x[i]);
+    sluice_view v = sluice_rows(x, SLUICE_F32, rows, cols);
+    return sluice_op_gate(s, &(sluice_op_gate_args){ .y = v, .g = v });
 }
 
 sluice_status layer_run(sluice *s, const layer *l, bool relu, const float *in, int64_t n, float *out)
@@ -219,7 +220,7 @@ static sluice_status run_layers(sluice *s, const sluice_head *h, sluice_view x, 
         bool product = l->kind == LAYER_CONV || l->kind == LAYER_DENSE, relu = product && l[1].kind == LAYER_RELU;
         if (l->kind == LAYER_DROP) continue;
         if (l->kind == LAYER_RELU) {
-            layer_relu(in, x.rows * l->in_width);
+            TRY(layer_relu(s, in, x.rows, l->in_width));
             continue;
         }
         TRY(layer_run(s, l, relu, in, x.rows, out));
@@ -238,7 +239,7 @@ static void fill_nan(float *p, int64_t n)
 }
 
 /* One pattern for every row that has no logits: which NaN comes out of a product depends on the instruction. */
-static void quarantine_logits(float *logits, int64_t n, int64_t c, const uint8_t *bad)
+void quarantine_logits(float *logits, int64_t n, int64_t c, const uint8_t *bad)
 {
     for (int64_t i = 0; i < n; i++) {
         const float *z = logits + i * c;

@@ -73,9 +73,11 @@ sluice_status head_tensors(sluice *s, sluice_head *h);
 sluice_status head_prepare(sluice *s, sluice_head *h);
 /* A layer that computes, on n rows of in_width floats; relu joins the product.  RELU and DROP layers do nothing here. */
 sluice_status layer_run(sluice *s, const layer *l, bool relu, const float *in, int64_t n, float *out);
-void layer_relu(float *x, int64_t count);         /* in place */
-bool head_is_linear(const sluice_head *h);        /* one DENSE layer only */
-int64_t head_feature_width(const sluice_head *h); /* input of the last layer */
+sluice_status layer_relu(sluice *s, float *x, int64_t rows, int64_t cols); /* in place */
+bool head_is_linear(const sluice_head *h);                                 /* one DENSE layer only */
+int64_t head_feature_width(const sluice_head *h);                          /* input of the last layer */
+/* 7fc00000 in every logit of a row that is bad (NULL: none is) or has a logit that is not finite; [n, c], the host's. */
+void quarantine_logits(float *logits, int64_t n, int64_t c, const uint8_t *bad);
 /* Runs all layers but the last on x (any type) in pieces; features [n, head_feature_width] f32.  Not for linear heads. */
 sluice_status head_features(sluice *s, const sluice_head *h, sluice_view x, float *features);
 /* Logits of x [n, in_width] into out [n, classes]; the same bits whatever the number of rows in a call. */

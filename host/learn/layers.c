@@ -6,6 +6,8 @@
  *   watched      the calibration loss, without a split the training loss; the weights of its best epoch stay
  *
  * Nothing here depends on the number of threads: rows are sorted, sums are ops' or run over rows ascending in double. */
+#include "backends.h"
+#include "device.h"
 #include "learn.h"
 #include "network.h"
 #include "philox.h"
@@ -17,18 +19,35 @@
 enum { SPLIT_ROWS = 50, SPLIT_CLASS = 5, SPLIT_SHARE = 5 };
 enum { BATCH = 64, PATIENCE = 10, MAX_BATCH = 65536, WARM_UP_SHARE = 20, WARM_UP_STEPS = 200 };
 
+/* The batches that come next, standardised where ops compute: one on a CPU, whose caches it stays in; many on a device, so
+ * that copies are large and the host need not wait for a batch. */
+typedef struct window {
+    int64_t rows; /* room, whole batches */
+    float *x;     /* [rows, width] gathered by the host */
+    int32_t *target;
+    float *seat_x;
+    int32_t *seat_target;
+    double *loss, *seat_loss; /* [batches] */
+} window;
+
+enum { WINDOW_BYTES = 64 << 20 }; /* of a device's */
+
 typedef struct training {
     sluice *s;
     const train_set *t;
     const sluice_train_args *a;
     sluice_head *h;
     network *n;
-    int64_t *order, train_rows; /* [train_rows] rows trained on, in the order of this epoch */
-    float *held_x;              /* [held_rows, width] the calibration split */
-    int32_t *held_target;
-    float *held_logits; /* [held_rows, classes] of the epoch just ended */
+    window win;
+    int64_t *order, train_rows; /* [m] rows trained on, in the order of this epoch, then the calibration split */
     int64_t held_rows;
-    float *class_weight; /* [classes] or NULL */
+    int32_t *held_target; /* [held_rows] */
+    float *held_logits;   /* [held_rows, classes] of the epoch just ended, where ops compute */
+    float *class_weight;  /* [classes] or NULL, as seat.class_weight where ops compute */
+    struct {
+        float *mean, *class_weight;
+        int32_t *held_target;
+    } seat;
     optimizer o;
     float rate;
     int epochs, batch, best_epoch;
@@ -92,22 +111,6 @@ static bool can_split(const train_set *t, const int64_t *count)
     return true;
 }
 
-static sluice_status copy_held(training *r)
-{
-    sluice_status st = SLUICE_OK;
-    const train_set *t = r->t;
-    const int64_t *held = r->order + r->train_rows;
-    TRY_NEW(r->held_x, mem_raw(r->s, r->held_rows, (size_t)t->width * sizeof(float)));
-    TRY_NEW(r->held_target, RAW(r->s, r->held_rows, int32_t));
-    TRY_NEW(r->held_logits, mem_raw(r->s, r->held_rows, (size_t)t->classes * sizeof(float)));
-    for (int64_t i = 0; i < r->held_rows; i++) {
-        memcpy(r->held_x + i * t->width, t->x + held[i] * t->width, (size_t)t->width * sizeof(float));
-        r->held_target[i] = t->target[held[i]];
-    }
-out:
-    return st;
-}
-
 static sluice_status split(training *r)
 {
     sluice_status st = SLUICE_OK;
@@ -131,7 +134,6 @@ static sluice_status split(training *r)
         if (splits && place < count[rows[i].group] / SPLIT_SHARE) r->order[held++] = rows[i].row;
         else r->order[r->train_rows++] = rows[i].row;
     }
-    if (r->held_rows) TRY(copy_held(r));
 out:
     mem_free(count), mem_free(rows);
     return st;
@@ -199,19 +201,107 @@ static void shuffle(training *r, int epoch, keyed *scratch)
     for (int64_t i = 0; i < r->train_rows; i++) r->order[i] = scratch[i].row;
 }
 
-/* ---- epochs ---- */
+/* ---- where ops compute ---- */
 
-static sluice_status load_batch(training *r, int64_t first, int64_t rows)
+static sluice_status window_new(training *r)
 {
+    sluice_status st = SLUICE_OK;
+    sluice *s = r->s;
+    window *w = &r->win;
+    int64_t width = r->t->width, batches = 1;
+    if (on_device(s)) batches = WINDOW_BYTES / (int64_t)sizeof(float) / width / r->batch;
+    if (batches > (r->t->m + r->batch - 1) / r->batch) batches = (r->t->m + r->batch - 1) / r->batch;
+    if (batches < 1) batches = 1;
+    w->rows = batches * r->batch;
+    TRY_NEW(w->x, mem_raw(s, w->rows, (size_t)width * sizeof(float)));
+    TRY_NEW(w->target, RAW(s, w->rows, int32_t));
+    TRY_NEW(w->loss, RAW(s, batches, double));
+    TRY_NEW(w->seat_x, dev_seat(s, w->x, w->rows, (size_t)width * sizeof(float)));
+    TRY_NEW(w->seat_target, dev_seat(s, w->target, w->rows, sizeof(int32_t)));
+    TRY_NEW(w->seat_loss, dev_seat(s, w->loss, batches, sizeof(double)));
+out:
+    return st;
+}
+
+static void window_release(sluice *s, window *w)
+{
+    dev_unseat(s, w->seat_x, w->x), dev_unseat(s, w->seat_target, w->target), dev_unseat(s, w->seat_loss, w->loss);
+    mem_free(w->x), mem_free(w->target), mem_free(w->loss);
+}
+
+static sluice_status seat_all(training *r)
+{
+    sluice_status st = SLUICE_OK;
+    sluice *s = r->s;
+    int64_t c = r->t->classes;
+    TRY(window_new(r));
+    TRY_NEW(r->seat.mean, dev_seat_filled(s, r->h->mean, r->t->width, sizeof(float)));
+    if (r->class_weight) TRY_NEW(r->seat.class_weight, dev_seat_filled(s, r->class_weight, c, sizeof(float)));
+    if (r->held_rows == 0) goto out;
+    TRY_NEW(r->held_target, RAW(s, r->held_rows, int32_t));
+    for (int64_t i = 0; i < r->held_rows; i++) r->held_target[i] = r->t->target[r->order[r->train_rows + i]];
+    TRY_NEW(r->seat.held_target, dev_seat_filled(s, r->held_target, r->held_rows, sizeof(int32_t)));
+    TRY_NEW(r->held_logits, dev_new(s, r->held_rows, (size_t)c * sizeof(float)));
+out:
+    return st;
+}
+
+static void unseat_all(training *r)
+{
+    sluice *s = r->s;
+    window_release(s, &r->win);
+    dev_free(s, r->held_logits);
+    dev_unseat(s, r->seat.mean, r->h ? r->h->mean : NULL);
+    dev_unseat(s, r->seat.class_weight, r->class_weight);
+    dev_unseat(s, r->seat.held_target, r->held_target);
+}
+
+/* Rows order[first .. first + rows - 1]. */
+static sluice_status load_window(training *r, int64_t first, int64_t rows)
+{
+    sluice_status st = SLUICE_OK;
     const train_set *t = r->t;
-    sluice_view x = sluice_rows(r->n->x, SLUICE_F32, rows, t->width);
+    const window *w = &r->win;
+    size_t row_bytes = (size_t)t->width * sizeof(float);
+    sluice_view x = sluice_rows(w->seat_x, SLUICE_F32, rows, t->width);
     for (int64_t i = 0; i < rows; i++) {
         int64_t row = r->order[first + i];
-        memcpy(r->n->x + i * t->width, t->x + row * t->width, (size_t)t->width * sizeof(float));
-        r->n->target[i] = t->target[row];
+        memcpy(w->x + i * t->width, t->x + row * t->width, row_bytes);
+        w->target[i] = t->target[row];
     }
-    return sluice_op_convert(r->s,
-                             &(sluice_op_convert_args){ .x = x, .out = x, .mean = r->h->mean, .divisor = r->h->scale });
+    TRY(dev_copy(r->s, w->seat_x, w->x, (size_t)rows * row_bytes));
+    TRY(dev_copy(r->s, w->seat_target, w->target, (size_t)rows * sizeof(int32_t)));
+    TRY(sluice_op_convert(r->s,
+                          &(sluice_op_convert_args){ .x = x, .out = x, .mean = r->seat.mean, .divisor = r->h->scale }));
+out:
+    return st;
+}
+
+/* ---- epochs ---- */
+
+static int64_t at_most(int64_t n, int64_t most) { return n < most ? n : most; }
+
+/* A step for each batch of a loaded window, from row `first` of the epoch. */
+static sluice_status learn_window(training *r, int epoch, progress *g, int64_t rows)
+{
+    sluice_status st = SLUICE_OK;
+    const window *w = &r->win;
+    int64_t batches = (r->train_rows + r->batch - 1) / r->batch;
+    for (int64_t at = 0; at < rows; at += r->batch) {
+        net_batch b = { .x = w->seat_x + at * r->t->width,
+                        .target = w->seat_target + at,
+                        .rows = at_most(rows - at, r->batch),
+                        .class_weight = r->seat.class_weight,
+                        .seed = r->a->seed,
+                        .loss = w->seat_loss + at / r->batch };
+        TRY(progress_step(r->s, g, epoch, 0));
+        r->o.rate = rate_at(r, r->o.step, r->epochs * batches);
+        b.step = (uint64_t)++r->o.step;
+        TRY(network_gradients(r->n, &b));
+        TRY(network_step(r->n, &r->o));
+    }
+out:
+    return st;
 }
 
 /* Mean loss over the epoch, each batch judged before its step. */
@@ -219,17 +309,14 @@ static sluice_status run_epoch(training *r, int epoch, progress *g, double *out_
 {
     sluice_status st = SLUICE_OK;
     sluice *s = r->s;
-    int64_t batches = (r->train_rows + r->batch - 1) / r->batch;
-    double sum = 0, loss;
-    for (int64_t b = 0; b < batches; b++) {
-        int64_t first = b * r->batch, rows = r->train_rows - first < r->batch ? r->train_rows - first : r->batch;
-        TRY(progress_step(s, g, epoch, 0));
-        TRY(load_batch(r, first, rows));
-        r->o.rate = rate_at(r, r->o.step, r->epochs * batches);
-        r->o.step++;
-        TRY(network_gradients(s, r->n, rows, r->class_weight, r->a->seed, (uint64_t)r->o.step, &loss));
-        TRY(network_step(s, r->n, &r->o));
-        sum += loss;
+    window *w = &r->win;
+    double sum = 0;
+    for (int64_t first = 0; first < r->train_rows; first += w->rows) {
+        int64_t rows = at_most(r->train_rows - first, w->rows), batches = (rows + r->batch - 1) / r->batch;
+        TRY(load_window(r, first, rows));
+        TRY(learn_window(r, epoch, g, rows));
+        TRY(dev_copy(s, w->loss, w->seat_loss, (size_t)batches * sizeof(double)));
+        for (int64_t b = 0; b < batches; b++) sum += w->loss[b];
     }
     *out_loss = sum / (double)r->train_rows;
     if (!isfinite(*out_loss)) {
@@ -240,18 +327,31 @@ out:
     return st;
 }
 
+static sluice_status held_logits(training *r)
+{
+    sluice_status st = SLUICE_OK;
+    const window *w = &r->win;
+    for (int64_t first = 0; first < r->held_rows; first += w->rows) {
+        int64_t rows = at_most(r->held_rows - first, w->rows);
+        TRY(load_window(r, r->train_rows + first, rows));
+        for (int64_t at = 0; at < rows; at += r->batch)
+            TRY(network_logits(r->n, w->seat_x + at * r->t->width, at_most(rows - at, r->batch),
+                               r->held_logits + (first + at) * r->t->classes));
+    }
+out:
+    return st;
+}
+
 static sluice_status held_loss(training *r, double *out_loss)
 {
     sluice_status st = SLUICE_OK;
-    sluice *s = r->s;
     double sum;
-    TRY(head_prepare(s, r->h)); /* the weights changed since */
-    TRY(head_logits(s, r->h, sluice_rows(r->held_x, SLUICE_F32, r->held_rows, r->t->width), r->held_logits));
+    TRY(held_logits(r));
     TRY(sluice_op_loss(
-        s, &(sluice_op_loss_args){ .logits = sluice_rows(r->held_logits, SLUICE_F32, r->held_rows, r->t->classes),
-                                   .target = r->held_target,
-                                   .weight = r->class_weight,
-                                   .out_sum = &sum }));
+        r->s, &(sluice_op_loss_args){ .logits = sluice_rows(r->held_logits, SLUICE_F32, r->held_rows, r->t->classes),
+                                      .target = r->seat.held_target,
+                                      .weight = r->seat.class_weight,
+                                      .out_sum = &sum }));
     *out_loss = sum / (double)r->held_rows;
 out:
     return st;
@@ -282,11 +382,12 @@ static sluice_status run_epochs(training *r)
         TRY(log_epoch(r, epoch, loss, watched));
         if (epoch == 0 || watched < r->best_loss) {
             r->best_loss = watched, r->best_epoch = epoch;
-            network_keep(r->n);
+            TRY(network_keep(r->n));
         }
         TRY(progress_step(s, &g, epoch + 1, 0));
     }
-    network_restore(r->n);
+    TRY(network_restore(r->n));
+    TRY(network_save(r->n));
     progress_end(s, &g);
 out:
     mem_free(scratch);
@@ -299,19 +400,19 @@ out:
 static sluice_status calibrate(training *r)
 {
     sluice_status st = SLUICE_OK;
-    sluice *s = r->s;
-    double loss;
-    if (r->held_rows == 0) {
-        st = head_prepare(s, r->h);
-        goto out;
-    }
-    TRY(held_loss(r, &loss));
-    r->h->temperature = calibrate_temperature(r->held_logits, r->held_target, r->held_rows, r->t->classes);
-    r->h->held_count = r->held_rows;
-    r->h->held_logits = r->held_logits, r->held_logits = NULL;
-    r->h->held_target = r->held_target, r->held_target = NULL;
+    sluice_head *h = r->h;
+    int64_t m = r->held_rows, c = r->t->classes;
+    if (m == 0) goto out;
+    TRY(held_logits(r));
+    TRY_NEW(h->held_logits, mem_raw(r->s, m, (size_t)c * sizeof(float)));
+    TRY_NEW(h->held_target, RAW(r->s, m, int32_t));
+    TRY(dev_copy(r->s, h->held_logits, r->held_logits, (size_t)(m * c) * sizeof(float)));
+    memcpy(h->held_target, r->held_target, (size_t)m * sizeof(int32_t));
+    quarantine_logits(h->held_logits, m, c, NULL);
+    h->held_count = m;
+    h->temperature = calibrate_temperature(h->held_logits, h->held_target, m, (int)c);
 out:
-    return st;
+    return st ? st : head_prepare(r->s, h);
 }
 
 static sluice_status describe(training *r)
@@ -371,7 +472,8 @@ static sluice_status fit(training *r)
     TRY(weigh_classes(r));
     TRY(network_new(s, r->h, r->batch, &r->n));
     network_init(r->n, r->a->seed);
-    TRY(network_pack(s, r->n));
+    TRY(network_load(r->n));
+    TRY(seat_all(r));
     if (r->a->loss_log) {
         TRY(outfile_open(s, r->a->loss_log, true, &r->log));
         TRY(outfile_printf(s, r->log, "epoch,train_loss,calibration_loss\n"));
@@ -392,10 +494,11 @@ sluice_status train_layers(sluice *s, const train_set *t, const sluice_train_arg
 {
     training r = { .s = s, .t = t, .a = a };
     sluice_status st = fit(&r);
-    if (st == SLUICE_OK) *out_head = r.h, r.h = NULL;
     outfile_abort(r.log);
+    unseat_all(&r);
     network_free(r.n);
-    sluice_head_free(r.h);
-    mem_free(r.order), mem_free(r.held_x), mem_free(r.held_target), mem_free(r.held_logits), mem_free(r.class_weight);
+    if (st == SLUICE_OK) *out_head = r.h;
+    else sluice_head_free(r.h);
+    mem_free(r.order), mem_free(r.held_target), mem_free(r.class_weight);
     return st == SLUICE_OK ? st : sluice_note(s, st, "cannot train '%s'", a->layers);
 }

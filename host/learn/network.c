@@ -1,5 +1,6 @@
 /* network.c - see network.h.  Every sum is an op's, so that weights are the same bits for any tier and thread count. */
 #include "network.h"
+#include "device.h"
 #include "philox.h"
 
 #include <math.h> /* sqrt */
@@ -21,21 +22,25 @@ static void *carve(carver *c, int64_t count, size_t size)
 }
 
 static bool is_product(const layer *l) { return l->kind == LAYER_CONV || l->kind == LAYER_DENSE; }
+static bool in_place(const layer *l) { return l->kind == LAYER_RELU || l->kind == LAYER_DROP; }
 
 static void carve_layer(network *n, int i, carver *c)
 {
     net_layer *p = &n->layers[i];
-    layer *l = p->l = &n->h->layers[i];
-    bool in_place = l->kind == LAYER_RELU || l->kind == LAYER_DROP;
+    const layer *own = &n->h->layers[i];
     int64_t rows, cols;
-    layer_weights(l, &rows, &cols);
+    layer_weights(own, &rows, &cols);
+    p->l = *own;
     p->weights = rows * cols, p->biases = rows;
-    p->fused = l->kind == LAYER_RELU && i > 0 && is_product(l - 1);
-    if (in_place) p->y = i > 0 ? n->layers[i - 1].y : n->x;
-    else p->y = carve(c, n->batch * l->out_width, sizeof(float));
+    p->fused = own->kind == LAYER_RELU && i > 0 && is_product(own - 1);
+    if (!in_place(own)) p->y = carve(c, n->batch * own->out_width, sizeof(float));
+    else p->y = i > 0 ? n->layers[i - 1].y : NULL; /* below all others: the rows themselves */
     if (rows == 0) return;
-    if (l->kind == LAYER_DENSE && i > n->first)
+    if (own->kind == LAYER_DENSE && i > n->first)
         p->turned = carve(c, (int64_t)sluice_packed_floats(cols, rows), sizeof(float));
+    p->l.packed = carve(c, (int64_t)sluice_packed_floats(rows, cols), sizeof(float));
+    p->l.w = carve(c, rows * (cols + 1), sizeof(float));
+    p->l.b = p->l.w ? p->l.w + p->weights : NULL;
     p->grad = carve(c, rows * (cols + 1), sizeof(float));
     p->m = carve(c, rows * (cols + 1), sizeof(float));
     p->v = carve(c, rows * (cols + 1), sizeof(float));
@@ -47,8 +52,6 @@ static void lay_out(network *n, carver *c)
     int64_t widest = n->h->in_width;
     for (int i = 0; i < n->h->layer_count; i++)
         if (n->h->layers[i].out_width > widest) widest = n->h->layers[i].out_width;
-    n->x = carve(c, n->batch * n->h->in_width, sizeof(float));
-    n->target = carve(c, n->batch, sizeof(int32_t));
     n->g = carve(c, n->batch * widest, sizeof(float));
     n->g_next = carve(c, n->batch * widest, sizeof(float));
     for (int i = 0; i < n->h->layer_count; i++) carve_layer(n, i, c);
@@ -60,18 +63,13 @@ sluice_status network_new(sluice *s, sluice_head *h, int64_t batch, network **ou
     network *n = NULL;
     carver count = { 0 }, take = { 0 };
     TRY_NEW(n, NEW(s, 1, network));
-    n->h = h, n->batch = batch;
+    n->s = s, n->h = h, n->batch = batch;
     TRY_NEW(n->layers, NEW(s, h->layer_count, net_layer));
     while (!is_product(&h->layers[n->first])) n->first++; /* the last layer is DENSE */
     lay_out(n, &count);
-    TRY_NEW(n->block, mem_new(s, (int64_t)count.used, 1));
+    TRY_NEW(n->block, dev_new(s, (int64_t)count.used, 1));
     take.block = n->block;
     lay_out(n, &take);
-    for (int i = 0; i < h->layer_count; i++) {
-        const net_layer *p = &n->layers[i];
-        int64_t rows = p->biases, cols = rows ? p->weights / rows : 0;
-        if (rows && !p->l->packed) TRY_NEW(p->l->packed, RAW(s, (int64_t)sluice_packed_floats(rows, cols), float));
-    }
     *out_n = n, n = NULL;
 out:
     network_free(n);
@@ -81,7 +79,8 @@ out:
 void network_free(network *n)
 {
     if (!n) return;
-    mem_free(n->block), mem_free(n->layers);
+    dev_free(n->s, n->block);
+    mem_free(n->layers);
     mem_free(n);
 }
 
@@ -91,54 +90,85 @@ void network_init(network *n, uint64_t seed)
 {
     for (int i = 0; i < n->h->layer_count; i++) {
         const net_layer *p = &n->layers[i];
+        const layer *own = &n->h->layers[i];
         if (!p->biases) continue;
-        bool relu = i + 1 < n->h->layer_count && p->l[1].kind == LAYER_RELU;
+        bool relu = i + 1 < n->h->layer_count && own[1].kind == LAYER_RELU;
         int64_t fan_in = p->weights / p->biases;
         float limit = (float)sqrt((relu ? 6.0 : 3.0) / (double)fan_in);
         uint32_t word[4] = { 0 };
         for (int64_t j = 0; j < p->weights; j++) {
             if (j % 4 == 0) ex_random4(seed, EX_INIT, (uint64_t)(j / 4), (uint32_t)i, word);
-            p->l->w[j] = ((float)(word[j % 4] >> 8) * 0x1p-23f - 1.0f) * limit;
+            own->w[j] = ((float)(word[j % 4] >> 8) * 0x1p-23f - 1.0f) * limit;
         }
-        memset(p->l->b, 0, (size_t)p->biases * sizeof(float));
+        memset(own->b, 0, (size_t)p->biases * sizeof(float));
     }
 }
 
-sluice_status network_pack(sluice *s, network *n)
+/* What the products read of the weights. */
+static sluice_status pack_weights(network *n)
 {
     sluice_status st = SLUICE_OK;
     for (int i = 0; i < n->h->layer_count; i++) {
         const net_layer *p = &n->layers[i];
         if (!p->biases) continue;
-        sluice_op_pack_args a = { .w = sluice_rows(p->l->w, SLUICE_F32, p->biases, p->weights / p->biases),
-                                  .out = p->l->packed };
-        TRY(sluice_op_pack(s, &a));
+        sluice_op_pack_args a = { .w = sluice_rows(p->l.w, SLUICE_F32, p->biases, p->weights / p->biases),
+                                  .out = p->l.packed };
+        TRY(sluice_op_pack(n->s, &a));
         if (!p->turned) continue;
         a.transpose = 1, a.out = p->turned;
-        TRY(sluice_op_pack(s, &a));
+        TRY(sluice_op_pack(n->s, &a));
     }
 out:
     return st;
 }
 
-void network_keep(network *n)
+static size_t tensor_bytes(const net_layer *p) { return (size_t)(p->weights + p->biases) * sizeof(float); }
+
+sluice_status network_load(network *n)
 {
+    sluice_status st = SLUICE_OK;
     for (int i = 0; i < n->h->layer_count; i++) {
         const net_layer *p = &n->layers[i];
         if (!p->biases) continue;
-        memcpy(p->best, p->l->w, (size_t)p->weights * sizeof(float));
-        memcpy(p->best + p->weights, p->l->b, (size_t)p->biases * sizeof(float));
+        TRY(dev_copy(n->s, p->l.w, n->h->layers[i].w, (size_t)p->weights * sizeof(float)));
+        TRY(dev_copy(n->s, p->l.b, n->h->layers[i].b, (size_t)p->biases * sizeof(float)));
+        TRY(dev_clear(n->s, p->m, tensor_bytes(p)));
+        TRY(dev_clear(n->s, p->v, tensor_bytes(p)));
     }
+    TRY(pack_weights(n));
+out:
+    return st;
 }
 
-void network_restore(network *n)
+sluice_status network_save(network *n)
 {
+    sluice_status st = SLUICE_OK;
     for (int i = 0; i < n->h->layer_count; i++) {
         const net_layer *p = &n->layers[i];
-        if (!p->biases) continue;
-        memcpy(p->l->w, p->best, (size_t)p->weights * sizeof(float));
-        memcpy(p->l->b, p->best + p->weights, (size_t)p->biases * sizeof(float));
+        TRY(dev_copy(n->s, n->h->layers[i].w, p->l.w, (size_t)p->weights * sizeof(float)));
+        TRY(dev_copy(n->s, n->h->layers[i].b, p->l.b, (size_t)p->biases * sizeof(float)));
     }
+out:
+    return st;
+}
+
+sluice_status network_keep(network *n)
+{
+    sluice_status st = SLUICE_OK;
+    for (int i = 0; i < n->h->layer_count; i++)
+        TRY(dev_copy(n->s, n->layers[i].best, n->layers[i].l.w, tensor_bytes(&n->layers[i])));
+out:
+    return st;
+}
+
+sluice_status network_restore(network *n)
+{
+    sluice_status st = SLUICE_OK;
+    for (int i = 0; i < n->h->layer_count; i++)
+        TRY(dev_copy(n->s, n->layers[i].l.w, n->layers[i].best, tensor_bytes(&n->layers[i])));
+    TRY(pack_weights(n));
+out:
+    return st;
 }
 
 /* ---- forward ---- */
@@ -149,26 +179,39 @@ static sluice_pooling pooling_of(const layer *l)
 }
 
 /* Each dropout layer has masks of its own; the backward pass draws them again. */
-static sluice_status drop(sluice *s, int i, const layer *l, float *x, int64_t rows, uint64_t seed, uint64_t step)
+static sluice_status drop(network *n, int i, float *x, const net_batch *b)
 {
-    return sluice_op_dropout(s, &(sluice_op_dropout_args){ .x = sluice_rows(x, SLUICE_F32, rows, l->out_width),
-                                                           .rate = l->rate,
-                                                           .seed = seed ^ ex_mix64((uint64_t)i + 1),
-                                                           .step = step });
+    const layer *l = &n->layers[i].l;
+    return sluice_op_dropout(n->s, &(sluice_op_dropout_args){ .x = sluice_rows(x, SLUICE_F32, b->rows, l->out_width),
+                                                              .rate = l->rate,
+                                                              .seed = b->seed ^ ex_mix64((uint64_t)i + 1),
+                                                              .step = b->step });
 }
 
-static sluice_status forward_layer(sluice *s, network *n, int i, int64_t rows, uint64_t seed, uint64_t step)
+/* drops: whose masks, or NULL for none. */
+static sluice_status forward_layer(network *n, int i, float *x, int64_t rows, const net_batch *drops)
 {
-    const net_layer *p = &n->layers[i];
-    const layer *l = p->l;
-    const float *in = i > 0 ? n->layers[i - 1].y : n->x;
-    if (l->kind == LAYER_DROP) return drop(s, i, l, p->y, rows, seed, step);
-    if (l->kind == LAYER_RELU) {
-        if (!p->fused) layer_relu(p->y, rows * l->out_width);
-        return SLUICE_OK;
-    }
+    net_layer *p = &n->layers[i];
+    float *in = i > 0 ? n->layers[i - 1].y : x;
+    if (in_place(&p->l)) p->y = in;
+    if (p->l.kind == LAYER_DROP) return drops ? drop(n, i, in, drops) : SLUICE_OK;
+    if (p->l.kind == LAYER_RELU) return p->fused ? SLUICE_OK : layer_relu(n->s, in, rows, p->l.out_width);
     bool relu = i + 1 < n->h->layer_count && n->layers[i + 1].fused;
-    return layer_run(s, l, relu, in, rows, p->y);
+    return layer_run(n->s, &p->l, relu, in, rows, p->y);
+}
+
+static sluice_status forward(network *n, float *x, int64_t rows, const net_batch *drops)
+{
+    sluice_status st = SLUICE_OK;
+    for (int i = 0; i < n->h->layer_count && !st; i++) st = forward_layer(n, i, x, rows, drops);
+    return st;
+}
+
+sluice_status network_logits(network *n, float *x, int64_t rows, float *out)
+{
+    sluice_status st = forward(n, x, rows, NULL);
+    size_t bytes = (size_t)(rows * n->h->classes) * sizeof(float);
+    return st ? st : dev_copy(n->s, out, n->layers[n->h->layer_count - 1].y, bytes);
 }
 
 /* ---- backward ---- */
@@ -179,77 +222,87 @@ static void swap_gradients(network *n)
     n->g = n->g_next, n->g_next = g;
 }
 
-static sluice_status backward_product(sluice *s, network *n, int i, sluice_view x, sluice_view g)
+static sluice_status backward_product(network *n, int i, sluice_view x, sluice_view g)
 {
     sluice_status st = SLUICE_OK;
     const net_layer *p = &n->layers[i];
-    const layer *l = p->l;
+    const layer *l = &p->l;
     sluice_view below = sluice_rows(n->g_next, SLUICE_F32, g.rows, l->in_width);
     float *dw = p->grad, *db = p->grad + p->weights;
     if (l->kind == LAYER_CONV)
         TRY(sluice_op_conv_weight(
-            s, &(sluice_op_conv_weight_args){ .shape = l->conv, .g = g, .x = x, .out = dw, .bias = db }));
+            n->s, &(sluice_op_conv_weight_args){ .shape = l->conv, .g = g, .x = x, .out = dw, .bias = db }));
     else
         TRY(sluice_op_product(
-            s, &(sluice_op_product_args){
-                   .g = g, .x = x, .bias = db, .out = sluice_rows(dw, SLUICE_F32, l->out_width, l->in_width) }));
+            n->s, &(sluice_op_product_args){
+                      .g = g, .x = x, .bias = db, .out = sluice_rows(dw, SLUICE_F32, l->out_width, l->in_width) }));
     if (i == n->first) goto out;
     if (l->kind == LAYER_CONV)
-        TRY(sluice_op_conv_input(s, &(sluice_op_conv_input_args){ .shape = l->conv, .g = g, .w = l->w, .out = below }));
+        TRY(sluice_op_conv_input(n->s,
+                                 &(sluice_op_conv_input_args){ .shape = l->conv, .g = g, .w = l->w, .out = below }));
     else
         TRY(sluice_op_forward(
-            s, &(sluice_op_forward_args){ .x = g, .packed = p->turned, .c = l->in_width, .out = below }));
+            n->s, &(sluice_op_forward_args){ .x = g, .packed = p->turned, .c = l->in_width, .out = below }));
     swap_gradients(n);
 out:
     return st;
 }
 
-static sluice_status backward_layer(sluice *s, network *n, int i, int64_t rows, uint64_t seed, uint64_t step)
+static sluice_status backward_layer(network *n, int i, const net_batch *b)
 {
     const net_layer *p = &n->layers[i];
-    const layer *l = p->l;
-    sluice_view x = sluice_rows(i > 0 ? n->layers[i - 1].y : n->x, SLUICE_F32, rows, l->in_width);
-    sluice_view g = sluice_rows(n->g, SLUICE_F32, rows, l->out_width);
+    const layer *l = &p->l;
+    sluice_view x = sluice_rows(i > 0 ? n->layers[i - 1].y : b->x, SLUICE_F32, b->rows, l->in_width);
+    sluice_view g = sluice_rows(n->g, SLUICE_F32, b->rows, l->out_width);
     sluice_status st;
     switch (l->kind) {
     case LAYER_CONV:
-    case LAYER_DENSE: return backward_product(s, n, i, x, g);
+    case LAYER_DENSE: return backward_product(n, i, x, g);
     case LAYER_POOL:
     case LAYER_GAP:
         st = sluice_op_upsample(
-            s, &(sluice_op_upsample_args){ .kind = pooling_of(l),
-                                           .h = l->in_shape[0],
-                                           .w = l->in_shape[1],
-                                           .c = l->in_shape[2],
-                                           .size = l->pool_size,
-                                           .x = x,
-                                           .g = g,
-                                           .out = sluice_rows(n->g_next, SLUICE_F32, rows, l->in_width) });
+            n->s, &(sluice_op_upsample_args){ .kind = pooling_of(l),
+                                              .h = l->in_shape[0],
+                                              .w = l->in_shape[1],
+                                              .c = l->in_shape[2],
+                                              .size = l->pool_size,
+                                              .x = x,
+                                              .g = g,
+                                              .out = sluice_rows(n->g_next, SLUICE_F32, b->rows, l->in_width) });
         swap_gradients(n);
         return st;
-    case LAYER_DROP: return drop(s, i, l, n->g, rows, seed, step);
+    case LAYER_DROP: return drop(n, i, n->g, b);
     case LAYER_RELU: /* a dropout behind it keeps the sign, and where it wrote 0 the gradient is 0 already */
-        return sluice_op_gate(s,
-                              &(sluice_op_gate_args){ .y = sluice_rows(p->y, SLUICE_F32, rows, l->out_width), .g = g });
+        return sluice_op_gate(
+            n->s, &(sluice_op_gate_args){ .y = sluice_rows(p->y, SLUICE_F32, b->rows, l->out_width), .g = g });
     }
     return SLUICE_OK;
 }
 
-sluice_status network_gradients(sluice *s, network *n, int64_t rows, const float *class_weight, uint64_t seed,
-                                uint64_t step, double *out_loss)
+static sluice_status pass(network *n, const net_batch *b)
 {
     sluice_status st = SLUICE_OK;
     int last = n->h->layer_count - 1;
-    for (int i = 0; i <= last; i++) TRY(forward_layer(s, n, i, rows, seed, step));
+    TRY(forward(n, b->x, b->rows, b));
     TRY(sluice_op_loss(
-        s, &(sluice_op_loss_args){ .logits = sluice_rows(n->layers[last].y, SLUICE_F32, rows, n->h->classes),
-                                   .target = n->target,
-                                   .weight = class_weight,
-                                   .grad_scale = 1.0f / (float)rows,
-                                   .grad = sluice_rows(n->g, SLUICE_F32, rows, n->h->classes),
-                                   .out_sum = out_loss }));
-    for (int i = last; i >= n->first; i--) TRY(backward_layer(s, n, i, rows, seed, step));
+        n->s, &(sluice_op_loss_args){ .logits = sluice_rows(n->layers[last].y, SLUICE_F32, b->rows, n->h->classes),
+                                      .target = b->target,
+                                      .weight = b->class_weight,
+                                      .grad_scale = 1.0f / (float)b->rows,
+                                      .grad = sluice_rows(n->g, SLUICE_F32, b->rows, n->h->classes),
+                                      .out_sum = b->loss }));
+    for (int i = last; i >= n->first; i--) TRY(backward_layer(n, i, b));
 out:
+    return st;
+}
+
+/* Gradients decide no pick by themselves: a GPU's libraries may compute them. */
+sluice_status network_gradients(network *n, const net_batch *b)
+{
+    sluice_math math = n->s->exec.math;
+    if (math == SLUICE_MATH_EXACT) n->s->exec.math = SLUICE_MATH_LIBRARY;
+    sluice_status st = pass(n, b);
+    n->s->exec.math = math;
     return st;
 }
 
@@ -275,17 +328,17 @@ static sluice_status step_tensor(sluice *s, const optimizer *o, float *w, const 
                                                      .decay = decay });
 }
 
-sluice_status network_step(sluice *s, network *n, const optimizer *o)
+sluice_status network_step(network *n, const optimizer *o)
 {
     sluice_status st = SLUICE_OK;
     for (int i = n->first; i < n->h->layer_count; i++) {
         const net_layer *p = &n->layers[i];
         int64_t k = p->weights;
         if (!p->biases) continue;
-        TRY(step_tensor(s, o, p->l->w, p->grad, p->m, p->v, k, o->decay));
-        TRY(step_tensor(s, o, p->l->b, p->grad + k, p->m + k, p->v + k, p->biases, 0));
+        TRY(step_tensor(n->s, o, p->l.w, p->grad, p->m, p->v, k, o->decay));
+        TRY(step_tensor(n->s, o, p->l.b, p->grad + k, p->m + k, p->v + k, p->biases, 0));
     }
-    TRY(network_pack(s, n));
+    TRY(pack_weights(n));
 out:
     return st;
 }

@@ -1,4 +1,5 @@
-/* network.h - a head while it is trained: one minibatch through its layers and back, one step of the optimizer. */
+/* network.h - a head while it is trained: one minibatch through its layers and back, one step of the optimizer.  All of
+ * it lies where ops compute (device.h); the head's own tensors are the host's. */
 #ifndef NETWORK_H
 #define NETWORK_H
 
@@ -6,7 +7,7 @@
 
 /* One layer.  Arrays of weights begin with w and go on with b, as the gradients and the optimizer's averages do. */
 typedef struct net_layer {
-    layer *l;
+    layer l;                 /* the head's, but for w, b and packed, which are the network's */
     float *y;                /* [batch, out_width]; RELU and DROP work in place, on the output of the layer before */
     bool fused;              /* RELU: the product before it has done it */
     float *turned;           /* DENSE: packed transpose of w, or NULL where no gradient has to pass below */
@@ -16,15 +17,24 @@ typedef struct net_layer {
 } net_layer;
 
 typedef struct network {
+    sluice *s;
     sluice_head *h;
     net_layer *layers; /* [h->layer_count] */
     int first;         /* lowest layer with weights: no gradient goes below it */
     int64_t batch;
-    float *x;          /* [batch, in_width] standardised rows */
-    int32_t *target;   /* [batch] */
     float *g, *g_next; /* [batch, widest] gradients between layers */
-    void *block;       /* all of the above */
+    void *block;       /* all arrays */
 } network;
+
+/* Rows to learn from, where ops compute. */
+typedef struct net_batch {
+    float *x; /* [rows, in_width] standardised, rows <= batch; a dropout below all weights writes to it */
+    const int32_t *target;
+    int64_t rows;
+    const float *class_weight; /* [classes] or NULL */
+    uint64_t seed, step;       /* of the dropouts' masks */
+    double *loss;              /* out: the sum over the rows */
+} net_batch;
 
 typedef struct optimizer {
     bool sgd;          /* with momentum 0.9; else AdamW, beta 0.9 and 0.999 */
@@ -32,19 +42,21 @@ typedef struct optimizer {
     int64_t step;      /* from 1 */
 } optimizer;
 
-/* h has its tensors (head_tensors()); they stay h's. */
+/* h has its tensors (head_tensors()). */
 sluice_status network_new(sluice *s, sluice_head *h, int64_t batch, network **out_n);
 void network_free(network *n);
-/* He initialisation (uniform, He et al. 2015) by Philox; biases 0. */
+/* He initialisation (uniform, He et al. 2015) of the head by Philox; biases 0. */
 void network_init(network *n, uint64_t seed);
-/* Packs the weights after they changed. */
-sluice_status network_pack(sluice *s, network *n);
-/* Loss (a sum) and gradients of the first rows of n->x and n->target, scaled by 1 / rows.  Dropout: (seed, step). */
-sluice_status network_gradients(sluice *s, network *n, int64_t rows, const float *class_weight, uint64_t seed,
-                                uint64_t step, double *out_loss);
-sluice_status network_step(sluice *s, network *n, const optimizer *o);
-/* Remembers the tensors; puts them back. */
-void network_keep(network *n);
-void network_restore(network *n);
+/* The head's tensors into the network, whose averages begin at 0; and back. */
+sluice_status network_load(network *n);
+sluice_status network_save(network *n);
+/* Loss and gradients, those scaled by 1 / rows. */
+sluice_status network_gradients(network *n, const net_batch *b);
+sluice_status network_step(network *n, const optimizer *o);
+/* Logits of x [rows, in_width] standardised, rows <= batch, without dropout, into out [rows, classes]. */
+sluice_status network_logits(network *n, float *x, int64_t rows, float *out);
+/* Remembers the weights; puts them back. */
+sluice_status network_keep(network *n);
+sluice_status network_restore(network *n);
 
 #endif

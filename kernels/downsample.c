@@ -2,9 +2,8 @@
  * sluice_backend.h.
  *
  * Lanes are channels; the pixels of a window are taken in the order (y, x).  MAX keeps the first of equal values; a NaN
- * survives only as the first pixel of its window. */
-#include "cpu.h"
-#include "lanes.h"
+ * survives only as the first pixel of its window.  A mean that is no number is stored as 7fc00000. */
+#include "rows.h"
 
 /* What both ops pool: windows [count] of size x size pixels of an image [h, w, c]. */
 typedef struct shape {
@@ -49,7 +48,7 @@ V16_FN v16 pool(const shape *q, const float *x, int64_t n)
             v16 v = load_lanes(x + (y * q->w + i) * q->c, n);
             r = q->kind == SLUICE_POOL_MAX ? v16_gt_select(v, r, v, r) : v16_add(r, v);
         }
-    return q->kind == SLUICE_POOL_MAX ? r : v16_div(r, v16_set1((float)(q->size_y * q->size_x)));
+    return q->kind == SLUICE_POOL_MAX ? r : v16_or_nan(v16_div(r, v16_set1((float)(q->size_y * q->size_x))));
 }
 
 static void down_images(void *arg, int64_t first, int64_t last, int thread)
@@ -102,7 +101,7 @@ V16_FN void spread_max(const shape *q, const float *x, v16 g, float *out, int64_
 
 V16_FN void spread_evenly(const shape *q, v16 g, float *out, int64_t n)
 {
-    g = v16_div(g, v16_set1((float)(q->size_y * q->size_x)));
+    g = v16_or_nan(v16_div(g, v16_set1((float)(q->size_y * q->size_x))));
     for (int64_t y = 0; y < q->size_y; y++)
         for (int64_t i = 0; i < q->size_x; i++) store_lanes(out + (y * q->w + i) * q->c, g, n);
 }

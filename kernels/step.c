@@ -1,21 +1,13 @@
 /* step.c - one step of an optimizer on the CPU: adam and sgd.  Contract in sluice_backend.h. */
 #include "cpu.h"
 #include "lanes.h"
+#include "step.h"
 
 enum { PIECE = 4096 }; /* weights a thread takes at a time */
 
-/* b^n by squaring: multiplications alone, so that no libm decides a bit. */
-static double power(double b, int64_t n)
-{
-    double p = 1.0;
-    for (; n > 0; n /= 2, b *= b)
-        if (n % 2) p *= b;
-    return p;
-}
-
 typedef struct adam_work {
     const sluice_op_adam_args *a;
-    float gain1, gain2; /* 1 - beta^step: what the averages have seen of their weight */
+    float gain1, gain2; /* of m and v */
 } adam_work;
 
 V16_FN void adam_16(const adam_work *p, v16 *w, v16 g, v16 *m, v16 *v)
@@ -43,8 +35,7 @@ static void adam_pieces(void *arg, int64_t first, int64_t last, int thread)
 
 sluice_status TIER_FN(op_adam)(sluice_exec *x, const sluice_op_adam_args *a)
 {
-    adam_work p = { a, (float)(1.0 - power((double)a->beta1, a->step)),
-                    (float)(1.0 - power((double)a->beta2, a->step)) };
+    adam_work p = { a, step_gain(a->beta1, a->step), step_gain(a->beta2, a->step) };
     cpu_parallel(x, a->count, PIECE, adam_pieces, &p);
     return SLUICE_OK;
 }

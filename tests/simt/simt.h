@@ -1,236 +1,379 @@
-// simt.h - run CUDA kernels' own source on the CPU: one fiber per CUDA thread, one block at a time.
-// Compile the .cu with `g++ -x c++ -DSLUICE_SIMT -isystem <cuda>/include`, link simt.cpp instead of cudart.
-// The toolkit's host headers give types (float4, dim3, __half, __nv_bfloat16, cudaError_t); nothing of cudart is linked.
-#pragma once
+/* simt.h - CUDA kernels' own source on the CPU: a fiber per CUDA thread, one block at a time, several devices.
+ *
+ * A .cu compiled by `g++ -x c++ -DSLUICE_SIMT -isystem CUDA/include` finds here what nvcc would know, and links the
+ * emulator instead of the CUDA runtime.  The toolkit's headers give the types alone.  What sluice does not call is not
+ * emulated: a call that is missing here is a link error.  This file is the device's side, what kernels say:
+ *
+ *   fiber.cpp    stacks and the switch between them            memory.cpp   devices: arenas, pinned ranges, constants
+ *   block.cpp    threads of a block: barriers, warps, cp.async stream.cpp   streams, events, in which order they run
+ *   trace.cpp    races and bounds, in the traced build         runtime.cpp  the CUDA runtime's entry points
+ *
+ * What is wrong on some GPU shall fail here.  Shared memory and new device memory hold 0xFF; a device's memory cannot be
+ * touched but by its own kernels and copies; the default stream, and waiting for an event never recorded, are errors.
+ * A failed kernel's reason, with block, thread and line, is cudaGetErrorString's answer.
+ *
+ * Read anew whenever they change:
+ *   SLUICE_SIMT_DEVICES=N        devices [1]; read once
+ *   SLUICE_SIMT_MEM_MIB=N        memory of each [2048]; read once
+ *   SLUICE_SIMT_SCHEDULE=S       when what is queued on streams runs [late]
+ *       host                     at the call
+ *       late                     when somebody waits for it, and no more than he waits for
+ *       stream[:K]               at any wait: all that can run of the K-th stream, of the next, ... [0]
+ *       shuffle[:SEED]           at waits and at random calls: one operation of a random stream after another [1]
+ *   SLUICE_SIMT_ORDER=O          blocks of a grid and threads of a block: forward, reverse, random[:SEED] [forward]
+ *   SLUICE_SIMT_FAIL_MALLOC=N    the N-th cudaMalloc from now on finds no memory
+ *   SLUICE_SIMT_FAIL_LAUNCH=D:N  device D fails at its N-th launch from now on, and in every call after */
+#ifndef SIMT_H
+#define SIMT_H
+
 #include <cuda_runtime_api.h>
 #include <vector_functions.h>
 #include <cuda_fp16.h>
 #include <cuda_bf16.h>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <cstring>
+#include <functional>
+#include <memory>
 #include <tuple>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #undef __shared__
+#undef __constant__
 #undef __launch_bounds__
 #undef __forceinline__
 #undef __noinline__
 #define __noinline__ __attribute__((noinline))
-#define __forceinline__ inline                       // not always_inline: keeps gdb/coverage/ASan frames usable
+#define __forceinline__ inline
 #define __launch_bounds__(...)
-// static __shared__: thread_local, so that the executable's TLS segment IS the block's static shared memory and can be
-// poisoned and range-checked (GCC ignores section attributes on statics of templates). ASan puts no redzones around TLS,
-// so its builds use plain statics: redzones, but no poison.
-#if defined(__SANITIZE_ADDRESS__)
-#define __shared__ static
-#else
+/* thread_local, so that this object's TLS segment is the block's static shared memory, to be poisoned and checked:
+ * GCC ignores section attributes on statics of templates.  Nothing else here may be thread_local. */
 #define __shared__ static thread_local
-#endif
-// dynamic shared memory: the one thing that needs a macro (see gpu.h for nvcc's version)
-#define SIMT_DYNAMIC(T, name) T *name = static_cast<T *>(simt::dyn_smem())
-
-#define SIMT_SITE const char *f_ = __builtin_FILE(), int l_ = __builtin_LINE()
+#define __constant__ __attribute__((section("simt_constant"))) /* each device's copy comes here before its kernels */
+#define SIMT_DYNAMIC(T, name) T *name = static_cast<T *>(simt::dynamic_shared())
+#define SIMT_SITE const char *file = __builtin_FILE(), int line = __builtin_LINE()
 
 namespace simt {
-enum class St : uint8_t { Ready, Block, Warp, Done };
-using Resolve = void (*)(void **io, uint32_t active);   // runs once, in the last arriving lane, for all lanes
-struct CpAsync { void *dst; const void *src; unsigned n, bytes; int group; };
-struct Thread {
-  uint3 tid; uint32_t lin; uint16_t warp; uint8_t lane; St st; bool started;
-  void *sp; char *stack; void *fake;                    // fake: ASan's per-fiber fake stack
-  const char *file; int line; uint32_t mask; int pred; int result; void *io; Resolve fn; const char *what;
-  uint32_t wepoch;                                      // race detector: count of warp-level syncs passed
-  int cp_group; std::vector<CpAsync> cp;                // pending cp.async copies (made visible at wait_group)
-};
-struct Options {
-  int order = 0;            // 0 forward, 1 reverse, 2 random (seed)
-  uint64_t seed = 1;
-  bool preempt = false;     // yield at random at atomics
-  bool strict_site = true;  // collectives met from different source lines are errors
-  bool poison = true;       // fill shared memory with 0xFF at block start
-  float ulp_noise = 0;      // +- so many ulp of noise on approximate intrinsics
-};
-struct Stats { uint64_t blocks, threads, switches, block_syncs, warp_ops, mmas; };
-extern Options opt;
-extern Stats stats;
-extern Thread *self;
-extern dim3 g_blockIdx, g_blockDim, g_gridDim;
-extern char last_error[1024];
 
-[[noreturn]] void fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void *dyn_smem();
-size_t dyn_smem_size();
-void warp_op(uint32_t mask, void *io, Resolve fn, const char *what, const char *file, int line);
-int block_sync(int kind, int pred, const char *what, const char *file, int line);
-void yield();
-void maybe_preempt();
-uint64_t rnd();
-uint32_t active_lanes();                                 // lanes of my warp that have not exited
-void cp_async(void *dst, const void *src, unsigned n, unsigned bytes);
-void cp_commit();
-void cp_wait(int keep);
-cudaError_t run(void (*body)(const void *), const void *ctx, dim3 g, dim3 b, size_t smem, const void *fn, const char *name);
-cudaError_t set_max_dyn_smem(const void *fn, int bytes);
+/* ---- host side ---- */
 
+struct kernel {
+    const void *address;
+    void (*body)(const void *args); /* runs one thread */
+    std::shared_ptr<const void> args;
+    size_t args_bytes;
+    dim3 grid, block;
+    size_t shared;
+};
+cudaError_t launch(const kernel &k, cudaStream_t stream);
+
+/* Arguments are copied at the call, as the device does; the kernel runs when its stream does. */
 template <class... P, class... A>
-cudaError_t launch(void (*k)(P...), dim3 g, dim3 b, size_t smem, cudaStream_t, A &&...a) {
-  using Ctx = std::pair<void (*)(P...), std::tuple<std::remove_cv_t<P>...>>;
-  Ctx ctx{k, std::tuple<std::remove_cv_t<P>...>(std::forward<A>(a)...)};
-  return run([](const void *p) { auto *c = static_cast<const Ctx *>(p); std::apply(c->first, c->second); },
-             &ctx, g, b, smem, reinterpret_cast<const void *>(k), "kernel");
+cudaError_t launch(void (*k)(P...), dim3 grid, dim3 block, size_t shared, cudaStream_t stream, A &&...args)
+{
+    struct call {
+        void (*k)(P...);
+        std::tuple<std::remove_cv_t<P>...> args;
+    };
+    auto copy = std::make_shared<call>(call{ k, std::tuple<std::remove_cv_t<P>...>(std::forward<A>(args)...) });
+    auto body = [](const void *p) { std::apply(static_cast<const call *>(p)->k, static_cast<const call *>(p)->args); };
+    return launch(kernel{ (const void *)k, body, copy, sizeof *copy, grid, block, shared }, stream);
 }
-template <class T> struct same { using type = T; };
-template <class T> using same_t = typename same<T>::type;
-template <class T> T poisoned() { T t; memset(&t, 0xFF, sizeof t); return t; }
-float approx(float v);                                   // adds opt.ulp_noise
-}  // namespace simt
 
-#define threadIdx (simt::self->tid)
-#define blockIdx (simt::g_blockIdx)
-#define blockDim (simt::g_blockDim)
-#define gridDim (simt::g_gridDim)
+/* For emulated libraries: work on the stream's device, in stream order, its memory open to the host meanwhile, as is
+ * that of the devices in the bit set others.  Work that must wait for other streams records and awaits events. */
+cudaError_t enqueue(cudaStream_t stream, std::function<void()> work, uint64_t others = 0);
+cudaError_t report(cudaError_t e, const char *format, ...) __attribute__((format(printf, 2, 3))); /* returns e */
+
+/* The device's memory from p on until the next call for it is one object of `bytes` bytes: the traced build then finds
+ * accesses between objects of one allocation.  In stream order; its contents become 0xFF. */
+cudaError_t set_max_shared(const void *kernel, int bytes);
+cudaError_t copy_to_symbol(const void *symbol, const void *from, size_t bytes, size_t offset, cudaStream_t stream);
+
+/* ---- threads ---- */
+
+struct thread_base {
+    uint3 index;
+};
+extern thread_base *self; /* NULL: host code runs */
+extern dim3 block_index, block_size, grid_size;
+extern struct counts {
+    uint64_t blocks, switches, barriers, warp_ops, mmas;
+} stats;
+
+[[noreturn]] void fail(const char *format, ...) __attribute__((format(printf, 1, 2))); /* ends the kernel */
+void *dynamic_shared();
+
+/* Waits until every lane of mask that has not exited is here; io[lane] are their arguments, lanes who takes part.
+ * resolve runs once, for all.  NULL: the lanes only wait. */
+using resolve_fn = void (*)(void **io, uint32_t lanes);
+void warp_op(uint32_t mask, void *io, resolve_fn resolve, const char *what, const char *file, int line);
+uint32_t live_lanes();
+enum barrier { BARRIER, BARRIER_COUNT, BARRIER_AND, BARRIER_OR };
+int block_sync(barrier kind, int predicate, const char *what, const char *file, int line);
+void yield();
+void before_atomic(void *p, unsigned bytes); /* alignment, races; other threads may run first */
+
+/* cp.async: n bytes and zeros up to `bytes`.  They arrive at the wait, not before. */
+void cp_async(void *shared, const void *global, unsigned n, unsigned bytes);
+void cp_commit();
+void cp_wait(int left);
+
+template <class D, class S> D bits(S s)
+{
+    static_assert(sizeof(D) == sizeof(S), "bits of another size");
+    D d;
+    memcpy(&d, &s, sizeof d);
+    return d;
+}
+template <class T> struct same {
+    using type = T;
+};
+template <class T> using same_t = typename same<T>::type; /* takes no part in deduction */
+
+} // namespace simt
+
+#define threadIdx (simt::self->index)
+#define blockIdx (simt::block_index)
+#define blockDim (simt::block_size)
+#define gridDim (simt::grid_size)
 #define warpSize 32
 
-// ---- barriers ------------------------------------------------------------------------------------------------
-inline void __syncthreads(SIMT_SITE) { simt::block_sync(0, 0, "__syncthreads", f_, l_); }
-inline int __syncthreads_count(int p, SIMT_SITE) { return simt::block_sync(1, p, "__syncthreads_count", f_, l_); }
-inline int __syncthreads_and(int p, SIMT_SITE) { return simt::block_sync(2, p, "__syncthreads_and", f_, l_); }
-inline int __syncthreads_or(int p, SIMT_SITE) { return simt::block_sync(3, p, "__syncthreads_or", f_, l_); }
-inline void __syncwarp(unsigned m = ~0u, SIMT_SITE) { simt::warp_op(m, nullptr, nullptr, "__syncwarp", f_, l_); }
-inline void __threadfence() { simt::maybe_preempt(); }
-inline void __threadfence_block() { simt::maybe_preempt(); }
-inline void __threadfence_system() { simt::maybe_preempt(); }
+/* ---- barriers ---- */
+
+inline void __syncthreads(SIMT_SITE) { simt::block_sync(simt::BARRIER, 0, "__syncthreads", file, line); }
+inline int __syncthreads_count(int p, SIMT_SITE)
+{
+    return simt::block_sync(simt::BARRIER_COUNT, p, "__syncthreads_count", file, line);
+}
+inline int __syncthreads_and(int p, SIMT_SITE)
+{
+    return simt::block_sync(simt::BARRIER_AND, p, "__syncthreads_and", file, line);
+}
+inline int __syncthreads_or(int p, SIMT_SITE)
+{
+    return simt::block_sync(simt::BARRIER_OR, p, "__syncthreads_or", file, line);
+}
+inline void __syncwarp(unsigned m = ~0u, SIMT_SITE) { simt::warp_op(m, nullptr, nullptr, "__syncwarp", file, line); }
+inline void __threadfence() {}
+inline void __threadfence_block() {}
 inline void __nanosleep(unsigned) { simt::yield(); }
 [[noreturn]] inline void __trap() { simt::fail("__trap()"); }
 
-// ---- warp collectives ----------------------------------------------------------------------------------------
-namespace simt {
-template <class T> struct ShflIO { T v, out; int arg, width; };
-template <class T, int KIND> void shfl_resolve(void **io, uint32_t act) {
-  for (int l = 0; l < 32; l++) {
-    if (!(act >> l & 1)) continue;
-    auto *x = static_cast<ShflIO<T> *>(io[l]);
-    int w = x->width, seg = l & ~(w - 1), last = seg | (w - 1), s = l;
-    if (KIND == 0) s = seg | (x->arg & (w - 1));
-    if (KIND == 1) { s = l - x->arg; if (s < seg) s = l; }
-    if (KIND == 2) { s = l + x->arg; if (s > last) s = l; }
-    if (KIND == 3) { s = l ^ x->arg; if (s > last) s = l; }
-    x->out = (act >> s & 1) ? static_cast<ShflIO<T> *>(io[s])->v : poisoned<T>();   // inactive source: undefined
-  }
-}
-template <class T, int KIND> T shfl(uint32_t m, T v, int arg, int width, const char *what, const char *f, int l) {
-  static_assert(std::is_trivially_copyable<T>::value && (sizeof(T) == 2 || sizeof(T) == 4 || sizeof(T) == 8), "shfl type");
-  ShflIO<T> x{v, v, arg, width};
-  warp_op(m, &x, shfl_resolve<T, KIND>, what, f, l);
-  return x.out;
-}
-struct VoteIO { uint64_t v; uint32_t out; };
-template <int KIND> void vote_resolve(void **io, uint32_t act) {
-  uint32_t bal = 0, sum = 0, mx = 0, mn = ~0u, a = ~0u, o = 0, x = 0; int smx = INT32_MIN, smn = INT32_MAX;
-  for (int l = 0; l < 32; l++) if (act >> l & 1) {
-    uint32_t v = (uint32_t)static_cast<VoteIO *>(io[l])->v;
-    bal |= (v != 0) << l; sum += v; a &= v; o |= v; x ^= v;
-    if (v > mx) mx = v;
-    if (v < mn) mn = v;
-    if ((int)v > smx) smx = (int)v;
-    if ((int)v < smn) smn = (int)v;
-  }
-  uint32_t r[] = {bal, bal != 0, bal == act, sum, mx, mn, (uint32_t)smx, (uint32_t)smn, a, o, x};
-  for (int l = 0; l < 32; l++) if (act >> l & 1) {
-    auto *q = static_cast<VoteIO *>(io[l]);
-    if (KIND < 11) q->out = r[KIND];
-    else { q->out = 0; for (int k = 0; k < 32; k++) if ((act >> k & 1) && static_cast<VoteIO *>(io[k])->v == q->v) q->out |= 1u << k; }
-  }
-}
-template <int KIND> uint32_t vote(uint32_t m, uint64_t v, const char *what, const char *f, int l) {
-  VoteIO x{v, 0}; warp_op(m, &x, vote_resolve<KIND>, what, f, l); return x.out;
-}
-}  // namespace simt
-template <class T> T __shfl_sync(unsigned m, T v, int s, int w = 32, SIMT_SITE) { return simt::shfl<T, 0>(m, v, s, w, "__shfl_sync", f_, l_); }
-template <class T> T __shfl_up_sync(unsigned m, T v, unsigned d, int w = 32, SIMT_SITE) { return simt::shfl<T, 1>(m, v, (int)d, w, "__shfl_up_sync", f_, l_); }
-template <class T> T __shfl_down_sync(unsigned m, T v, unsigned d, int w = 32, SIMT_SITE) { return simt::shfl<T, 2>(m, v, (int)d, w, "__shfl_down_sync", f_, l_); }
-template <class T> T __shfl_xor_sync(unsigned m, T v, int x, int w = 32, SIMT_SITE) { return simt::shfl<T, 3>(m, v, x, w, "__shfl_xor_sync", f_, l_); }
-inline unsigned __ballot_sync(unsigned m, int p, SIMT_SITE) { return simt::vote<0>(m, (unsigned)p, "__ballot_sync", f_, l_); }
-inline int __any_sync(unsigned m, int p, SIMT_SITE) { return (int)simt::vote<1>(m, (unsigned)p, "__any_sync", f_, l_); }
-inline int __all_sync(unsigned m, int p, SIMT_SITE) { return (int)simt::vote<2>(m, (unsigned)p, "__all_sync", f_, l_); }
-template <class T> T __reduce_add_sync(unsigned m, T v, SIMT_SITE) { return (T)simt::vote<3>(m, (unsigned)v, "__reduce_add_sync", f_, l_); }
-inline unsigned __reduce_max_sync(unsigned m, unsigned v, SIMT_SITE) { return simt::vote<4>(m, v, "__reduce_max_sync", f_, l_); }
-inline unsigned __reduce_min_sync(unsigned m, unsigned v, SIMT_SITE) { return simt::vote<5>(m, v, "__reduce_min_sync", f_, l_); }
-inline int __reduce_max_sync(unsigned m, int v, SIMT_SITE) { return (int)simt::vote<6>(m, (unsigned)v, "__reduce_max_sync", f_, l_); }
-inline int __reduce_min_sync(unsigned m, int v, SIMT_SITE) { return (int)simt::vote<7>(m, (unsigned)v, "__reduce_min_sync", f_, l_); }
-inline unsigned __reduce_and_sync(unsigned m, unsigned v, SIMT_SITE) { return simt::vote<8>(m, v, "__reduce_and_sync", f_, l_); }
-inline unsigned __reduce_or_sync(unsigned m, unsigned v, SIMT_SITE) { return simt::vote<9>(m, v, "__reduce_or_sync", f_, l_); }
-inline unsigned __reduce_xor_sync(unsigned m, unsigned v, SIMT_SITE) { return simt::vote<10>(m, v, "__reduce_xor_sync", f_, l_); }
-template <class T> unsigned __match_any_sync(unsigned m, T v, SIMT_SITE) {
-  uint64_t u = 0; memcpy(&u, &v, sizeof v); return simt::vote<11>(m, u, "__match_any_sync", f_, l_);
-}
-inline unsigned __activemask() { return simt::active_lanes(); }     // upper bound: hardware may give any subset
+/* ---- shuffles ---- */
 
-// ---- atomics (blocks run one after another on one OS thread; __atomic keeps TSan's view right) ------------------
 namespace simt {
-void on_atomic(void *p, unsigned size);                              // alignment check, preemption point, race detector
-template <class T, class F> T rmw(T *p, F f) {
-  on_atomic((void *)p, sizeof(T));
-  T o, n; __atomic_load(p, &o, __ATOMIC_RELAXED);
-  do n = f(o); while (!__atomic_compare_exchange(p, &o, &n, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-  return o;
-}
-}
-template <class T> T atomicAdd(T *p, simt::same_t<T> v) { return simt::rmw(p, [=](T o) -> T { return o + v; }); }
-template <class T> T atomicSub(T *p, simt::same_t<T> v) { return simt::rmw(p, [=](T o) -> T { return o - v; }); }
-template <class T> T atomicMax(T *p, simt::same_t<T> v) { return simt::rmw(p, [=](T o) -> T { return o > v ? o : v; }); }
-template <class T> T atomicMin(T *p, simt::same_t<T> v) { return simt::rmw(p, [=](T o) -> T { return o < v ? o : v; }); }
-template <class T> T atomicAnd(T *p, simt::same_t<T> v) { return simt::rmw(p, [=](T o) -> T { return o & v; }); }
-template <class T> T atomicOr(T *p, simt::same_t<T> v) { return simt::rmw(p, [=](T o) -> T { return o | v; }); }
-template <class T> T atomicXor(T *p, simt::same_t<T> v) { return simt::rmw(p, [=](T o) -> T { return o ^ v; }); }
-template <class T> T atomicExch(T *p, simt::same_t<T> v) { return simt::rmw(p, [=](T) -> T { return v; }); }
-template <class T> T atomicCAS(T *p, simt::same_t<T> c, simt::same_t<T> v) {
-  T o = simt::rmw(p, [=](T x) -> T { return x == c ? v : x; });
-  if (o != c) simt::yield();                                         // lets spin locks between threads make progress
-  return o;
-}
-inline unsigned atomicInc(unsigned *p, unsigned v) { return simt::rmw(p, [=](unsigned o) { return o >= v ? 0u : o + 1; }); }
-inline unsigned atomicDec(unsigned *p, unsigned v) { return simt::rmw(p, [=](unsigned o) { return o == 0 || o > v ? v : o - 1; }); }
 
-// ---- memory ----------------------------------------------------------------------------------------------------
+enum shuffle { SHFL, SHFL_UP, SHFL_DOWN, SHFL_XOR };
+
+template <class T> struct shuffle_io {
+    T value, result;
+    shuffle kind;
+    int argument, width;
+
+    int source(int lane) const
+    {
+        int first = lane & ~(width - 1), last = lane | (width - 1), s = lane;
+        if (kind == SHFL) return first | (argument & (width - 1));
+        if (kind == SHFL_UP) s = lane - argument;
+        if (kind == SHFL_DOWN) s = lane + argument;
+        if (kind == SHFL_XOR) s = lane ^ argument;
+        return s < first || s > last ? lane : s;
+    }
+};
+
+template <class T> void shuffle_resolve(void **io, uint32_t lanes)
+{
+    for (int lane = 0; lane < 32; lane++) {
+        if (!(lanes >> lane & 1)) continue;
+        auto *x = static_cast<shuffle_io<T> *>(io[lane]);
+        int s = x->source(lane);
+        if (lanes >> s & 1) x->result = static_cast<shuffle_io<T> *>(io[s])->value;
+        else memset(&x->result, 0xFF, sizeof x->result); /* a lane that is not here: undefined */
+    }
+}
+
+template <class T> T shuffle_op(shuffle kind, uint32_t mask, T v, int arg, int width, const char *what, const char *file,
+                                int line)
+{
+    static_assert(std::is_trivially_copyable<T>::value && (sizeof(T) == 2 || sizeof(T) == 4 || sizeof(T) == 8),
+                  "a shuffle moves 2, 4 or 8 bytes");
+    shuffle_io<T> x{ v, v, kind, arg, width };
+    warp_op(mask, &x, shuffle_resolve<T>, what, file, line);
+    return x.result;
+}
+
+} // namespace simt
+
+template <class T> T __shfl_sync(unsigned m, T v, int lane, int width = 32, SIMT_SITE)
+{
+    return simt::shuffle_op(simt::SHFL, m, v, lane, width, "__shfl_sync", file, line);
+}
+template <class T> T __shfl_up_sync(unsigned m, T v, unsigned d, int width = 32, SIMT_SITE)
+{
+    return simt::shuffle_op(simt::SHFL_UP, m, v, (int)d, width, "__shfl_up_sync", file, line);
+}
+template <class T> T __shfl_down_sync(unsigned m, T v, unsigned d, int width = 32, SIMT_SITE)
+{
+    return simt::shuffle_op(simt::SHFL_DOWN, m, v, (int)d, width, "__shfl_down_sync", file, line);
+}
+template <class T> T __shfl_xor_sync(unsigned m, T v, int x, int width = 32, SIMT_SITE)
+{
+    return simt::shuffle_op(simt::SHFL_XOR, m, v, x, width, "__shfl_xor_sync", file, line);
+}
+
+/* ---- votes and reductions of integers ---- */
+
 namespace simt {
-#if defined(SIMT_TRACE)                                              // one traced access per vector load, as the device does
-void trace_access(const void *p, unsigned size, bool write);
-template <class T> __attribute__((noinline, no_sanitize("thread"))) T ld(const T *p) { trace_access(p, sizeof(T), false); T v; __builtin_memcpy(&v, p, sizeof v); return v; }
-template <class T> __attribute__((noinline, no_sanitize("thread"))) void st(T *p, T v) { trace_access(p, sizeof(T), true); __builtin_memcpy(p, &v, sizeof v); }
-#else
-template <class T> T ld(const T *p) { return *p; }
-template <class T> void st(T *p, T v) { *p = v; }
-#endif
-}
-template <class T> T __ldg(const T *p) { return simt::ld(p); }
-template <class T> T __ldcs(const T *p) { return simt::ld(p); }
-template <class T> T __ldca(const T *p) { return simt::ld(p); }
-template <class T> T __ldcg(const T *p) { return simt::ld(p); }
-template <class T> T __ldlu(const T *p) { return simt::ld(p); }
-template <class T> void __stcs(T *p, simt::same_t<T> v) { simt::st(p, v); }
-template <class T> void __stcg(T *p, simt::same_t<T> v) { simt::st(p, v); }
-template <class T> void __stwt(T *p, simt::same_t<T> v) { simt::st(p, v); }
 
-// ---- arithmetic --------------------------------------------------------------------------------------------------
-namespace simt { template <class A, class B> using com = std::enable_if_t<std::is_arithmetic<A>::value && std::is_arithmetic<B>::value, std::common_type_t<A, B>>; }
-template <class A, class B> inline simt::com<A, B> min(A a, B b) { using C = std::common_type_t<A, B>; if constexpr (std::is_floating_point<C>::value) return std::fmin((C)a, (C)b); else return (C)a < (C)b ? (C)a : (C)b; }
-template <class A, class B> inline simt::com<A, B> max(A a, B b) { using C = std::common_type_t<A, B>; if constexpr (std::is_floating_point<C>::value) return std::fmax((C)a, (C)b); else return (C)a > (C)b ? (C)a : (C)b; }
-inline float rsqrtf(float x) { return simt::approx(1.0f / sqrtf(x)); }
-inline double rsqrt(double x) { return 1.0 / sqrt(x); }
-inline float __expf(float x) { return simt::approx(exp2f(x * 1.4426950408889634f)); }   // as the device: ex2.approx(x*log2e)
-inline float __exp10f(float x) { return simt::approx(exp2f(x * 3.3219280948873623f)); }
-inline float __logf(float x) { return simt::approx(log2f(x)) * 0.6931471805599453f; }
-inline float __log2f(float x) { return simt::approx(log2f(x)); }
-inline float __powf(float x, float y) { return simt::approx(exp2f(y * log2f(x))); }
-inline float __sinf(float x) { return simt::approx(sinf(x)); }
-inline float __cosf(float x) { return simt::approx(cosf(x)); }
-inline float __fdividef(float x, float y) { float a = fabsf(y); return a > 0x1p126f && a <= 3.402823466e38f ? (std::isinf(x) ? NAN : 0.f * x) : simt::approx(x / y); }
-inline float __frcp_rn(float x) { return 1.0f / x; }
+struct vote_io {
+    uint64_t value;
+    uint32_t result;
+    uint32_t (*count)(const uint64_t v[32], uint32_t lanes, int lane);
+};
+
+inline void vote_resolve(void **io, uint32_t lanes)
+{
+    uint64_t v[32] = {};
+    for (int lane = 0; lane < 32; lane++)
+        if (lanes >> lane & 1) v[lane] = static_cast<vote_io *>(io[lane])->value;
+    for (int lane = 0; lane < 32; lane++)
+        if (lanes >> lane & 1) {
+            auto *x = static_cast<vote_io *>(io[lane]);
+            x->result = x->count(v, lanes, lane);
+        }
+}
+
+inline uint32_t vote(uint32_t mask, uint64_t value, decltype(vote_io::count) count, const char *what, const char *file,
+                     int line)
+{
+    vote_io x{ value, 0, count };
+    warp_op(mask, &x, vote_resolve, what, file, line);
+    return x.result;
+}
+
+/* The lanes whose value is x, or with equal false, is not. */
+inline uint32_t lanes_of(const uint64_t v[32], uint32_t lanes, uint64_t x, bool equal)
+{
+    uint32_t found = 0;
+    for (int l = 0; l < 32; l++) found |= (uint32_t)((lanes >> l & 1) && (v[l] == x) == equal) << l;
+    return found;
+}
+inline uint32_t ballot(const uint64_t v[32], uint32_t lanes, int) { return lanes_of(v, lanes, 0, false); }
+inline uint32_t any(const uint64_t v[32], uint32_t lanes, int) { return ballot(v, lanes, 0) != 0; }
+inline uint32_t all(const uint64_t v[32], uint32_t lanes, int) { return ballot(v, lanes, 0) == lanes; }
+inline uint32_t match(const uint64_t v[32], uint32_t lanes, int lane) { return lanes_of(v, lanes, v[lane], true); }
+
+template <class T> T sum(T a, T b) { return a + b; }
+template <class T> T larger(T a, T b) { return a > b ? a : b; }
+template <class T> T smaller(T a, T b) { return a < b ? a : b; }
+template <class T> T bits_and(T a, T b) { return a & b; }
+template <class T> T bits_or(T a, T b) { return a | b; }
+template <class T> T bits_xor(T a, T b) { return a ^ b; }
+
+template <class T, T (*f)(T, T)> uint32_t fold(const uint64_t v[32], uint32_t lanes, int)
+{
+    int first = __builtin_ctz(lanes);
+    T r = (T)v[first];
+    for (int l = first + 1; l < 32; l++)
+        if (lanes >> l & 1) r = f(r, (T)v[l]);
+    return (uint32_t)r;
+}
+
+} // namespace simt
+
+inline unsigned __ballot_sync(unsigned m, int p, SIMT_SITE)
+{
+    return simt::vote(m, (unsigned)p, simt::ballot, "__ballot_sync", file, line);
+}
+inline int __any_sync(unsigned m, int p, SIMT_SITE)
+{
+    return (int)simt::vote(m, (unsigned)p, simt::any, "__any_sync", file, line);
+}
+inline int __all_sync(unsigned m, int p, SIMT_SITE)
+{
+    return (int)simt::vote(m, (unsigned)p, simt::all, "__all_sync", file, line);
+}
+template <class T> unsigned __match_any_sync(unsigned m, T v, SIMT_SITE)
+{
+    uint64_t u = 0;
+    memcpy(&u, &v, sizeof v);
+    return simt::vote(m, u, simt::match, "__match_any_sync", file, line);
+}
+#define SIMT_REDUCE(T, name, f)                                                                                        \
+    inline T name(unsigned m, T v, SIMT_SITE)                                                                          \
+    {                                                                                                                  \
+        return (T)simt::vote(m, (unsigned)v, simt::fold<T, simt::f<T>>, #name, file, line);                            \
+    }
+SIMT_REDUCE(int, __reduce_add_sync, sum)
+SIMT_REDUCE(unsigned, __reduce_add_sync, sum)
+SIMT_REDUCE(int, __reduce_max_sync, larger)
+SIMT_REDUCE(unsigned, __reduce_max_sync, larger)
+SIMT_REDUCE(int, __reduce_min_sync, smaller)
+SIMT_REDUCE(unsigned, __reduce_min_sync, smaller)
+SIMT_REDUCE(unsigned, __reduce_and_sync, bits_and)
+SIMT_REDUCE(unsigned, __reduce_or_sync, bits_or)
+SIMT_REDUCE(unsigned, __reduce_xor_sync, bits_xor)
+#undef SIMT_REDUCE
+inline unsigned __activemask() { return simt::live_lanes(); } /* the most it can be: hardware may give any part */
+
+/* ---- atomics: one thread runs at a time, so plain arithmetic does ---- */
+
+namespace simt {
+template <class T, class F> __attribute__((no_sanitize("thread"))) T atomic(T *p, F f)
+{
+    before_atomic((void *)p, sizeof *p);
+    T old = *p;
+    *p = f(old);
+    return old;
+}
+} // namespace simt
+
+#define SIMT_ATOMIC(name, expression)                                                                                  \
+    template <class T> T name(T *p, simt::same_t<T> v)                                                                 \
+    {                                                                                                                  \
+        return simt::atomic(p, [v](T old) -> T { return expression; });                                                \
+    }
+SIMT_ATOMIC(atomicAdd, old + v)
+SIMT_ATOMIC(atomicSub, old - v)
+SIMT_ATOMIC(atomicMax, old > v ? old : v)
+SIMT_ATOMIC(atomicMin, old < v ? old : v)
+SIMT_ATOMIC(atomicAnd, old &v)
+SIMT_ATOMIC(atomicOr, old | v)
+SIMT_ATOMIC(atomicXor, old ^ v)
+SIMT_ATOMIC(atomicExch, ((void)old, v))
+#undef SIMT_ATOMIC
+template <class T> T atomicCAS(T *p, simt::same_t<T> expected, simt::same_t<T> v)
+{
+    T old = simt::atomic(p, [=](T x) -> T { return x == expected ? v : x; });
+    if (old != expected) simt::yield(); /* who holds the lock must get on */
+    return old;
+}
+
+/* ---- loads and stores with a cache hint ---- */
+
+template <class T> T __ldg(const T *p) { return *p; }
+template <class T> T __ldcs(const T *p) { return *p; }
+template <class T> T __ldca(const T *p) { return *p; }
+template <class T> T __ldcg(const T *p) { return *p; }
+template <class T> void __stcs(T *p, simt::same_t<T> v) { *p = v; }
+template <class T> void __stcg(T *p, simt::same_t<T> v) { *p = v; }
+
+/* ---- arithmetic: of floats only what is rounded once; min and max of floats differ between machines ---- */
+
+namespace simt {
+template <class A, class B>
+using integers = std::enable_if_t<std::is_integral<A>::value && std::is_integral<B>::value, std::common_type_t<A, B>>;
+}
+template <class A, class B> inline simt::integers<A, B> min(A a, B b)
+{
+    return simt::smaller<std::common_type_t<A, B>>(a, b);
+}
+template <class A, class B> inline simt::integers<A, B> max(A a, B b)
+{
+    return simt::larger<std::common_type_t<A, B>>(a, b);
+}
 inline float __fsqrt_rn(float x) { return sqrtf(x); }
 inline float __fdiv_rn(float a, float b) { return a / b; }
 inline float __fadd_rn(float a, float b) { return a + b; }
@@ -240,8 +383,16 @@ inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
 inline double __dadd_rn(double a, double b) { return a + b; }
 inline double __dmul_rn(double a, double b) { return a * b; }
 inline double __fma_rn(double a, double b, double c) { return std::fma(a, b, c); }
-inline float __saturatef(float x) { return x > 0.f ? (x < 1.f ? x : 1.f) : 0.f; }
-namespace simt { template <class D, class S> D bits(S s) { static_assert(sizeof(D) == sizeof(S), ""); D d; memcpy(&d, &s, sizeof d); return d; } }
+/* Approximations, for --math fast. */
+inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
+inline float __expf(float x) { return exp2f(x * 1.4426950408889634f); }
+inline float __logf(float x) { return log2f(x) * 0.6931471805599453f; }
+inline float __log2f(float x) { return log2f(x); }
+inline float __fdividef(float x, float y) { return x / y; }
+inline float __frcp_rn(float x) { return 1.0f / x; }
+
+/* ---- bits ---- */
+
 inline int __float_as_int(float x) { return simt::bits<int>(x); }
 inline unsigned __float_as_uint(float x) { return simt::bits<unsigned>(x); }
 inline float __int_as_float(int x) { return simt::bits<float>(x); }
@@ -254,22 +405,48 @@ inline int __clz(unsigned x) { return x ? __builtin_clz(x) : 32; }
 inline int __clzll(unsigned long long x) { return x ? __builtin_clzll(x) : 64; }
 inline int __ffs(unsigned x) { return __builtin_ffs((int)x); }
 inline int __ffsll(unsigned long long x) { return __builtin_ffsll((long long)x); }
-inline unsigned __brev(unsigned x) { unsigned r = 0; for (int i = 0; i < 32; i++) r |= (x >> i & 1) << (31 - i); return r; }
+inline unsigned __brev(unsigned x)
+{
+    unsigned r = 0;
+    for (int i = 0; i < 32; i++) r |= (x >> i & 1) << (31 - i);
+    return r;
+}
 inline unsigned __umulhi(unsigned a, unsigned b) { return (unsigned)((uint64_t)a * b >> 32); }
-inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) { return (unsigned long long)((unsigned __int128)a * b >> 64); }
-inline unsigned __funnelshift_l(unsigned lo, unsigned hi, unsigned s) { s &= 31; return s ? hi << s | lo >> (32 - s) : hi; }
-inline unsigned __funnelshift_r(unsigned lo, unsigned hi, unsigned s) { s &= 31; return s ? hi << (32 - s) | lo >> s : lo; }
-inline unsigned __byte_perm(unsigned a, unsigned b, unsigned s) {
-  uint64_t v = (uint64_t)b << 32 | a; unsigned r = 0;
-  for (int i = 0; i < 4; i++) r |= (unsigned)(v >> 8 * (s >> 4 * i & 7) & 255) << 8 * i;
-  return r;
+inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
+{
+    return (unsigned long long)((unsigned __int128)a * b >> 64);
+}
+inline unsigned __funnelshift_l(unsigned lo, unsigned hi, unsigned s)
+{
+    return s &= 31, s ? hi << s | lo >> (32 - s) : hi;
+}
+inline unsigned __funnelshift_r(unsigned lo, unsigned hi, unsigned s)
+{
+    return s &= 31, s ? hi << (32 - s) | lo >> s : lo;
+}
+inline unsigned __byte_perm(unsigned a, unsigned b, unsigned selector)
+{
+    uint64_t v = (uint64_t)b << 32 | a;
+    unsigned r = 0;
+    for (int i = 0; i < 4; i++) r |= (unsigned)(v >> 8 * (selector >> 4 * i & 7) & 255) << 8 * i;
+    return r;
 }
 inline size_t __cvta_generic_to_shared(const void *p) { return (size_t)p; }
-inline long long clock64() { return (long long)simt::stats.switches; }
 
-// ---- host API that only exists as templates in cuda_runtime.h ---------------------------------------------------
-template <class... P> cudaError_t cudaFuncSetAttribute(void (*k)(P...), cudaFuncAttribute a, int v) {
-  return a == cudaFuncAttributeMaxDynamicSharedMemorySize ? simt::set_max_dyn_smem(reinterpret_cast<const void *>(k), v) : cudaSuccess;
+/* ---- host calls that are templates in cuda_runtime.h ---- */
+
+template <class... P> cudaError_t cudaFuncSetAttribute(void (*k)(P...), cudaFuncAttribute a, int v)
+{
+    if (a != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaSuccess; /* carve-outs: a matter of speed */
+    return simt::set_max_shared((const void *)k, v);
 }
-template <class T> cudaError_t cudaMalloc(T **p, size_t n) { return ::cudaMalloc(reinterpret_cast<void **>(p), n); }
-template <class T> cudaError_t cudaMemcpyToSymbol(T &sym, const void *src, size_t n, size_t off = 0, cudaMemcpyKind = cudaMemcpyHostToDevice) { memcpy(reinterpret_cast<char *>(&sym) + off, src, n); return cudaSuccess; }
+template <class T> cudaError_t cudaMalloc(T **p, size_t bytes) { return ::cudaMalloc((void **)p, bytes); }
+template <class T> cudaError_t cudaMallocHost(T **p, size_t bytes) { return ::cudaMallocHost((void **)p, bytes); }
+template <class T>
+cudaError_t cudaMemcpyToSymbolAsync(const T &symbol, const void *from, size_t bytes, size_t offset, cudaMemcpyKind,
+                                    cudaStream_t stream)
+{
+    return simt::copy_to_symbol(&symbol, from, bytes, offset, stream);
+}
+
+#endif

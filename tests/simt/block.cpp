@@ -100,8 +100,7 @@ static void release(thread **t, int n)
 static thread *next_ready()
 {
     if (b.first == b.ready.size()) return nullptr;
-    if (current_order == RANDOM)
-        std::swap(b.ready[b.first], b.ready[b.first + random_order(b.ready.size() - b.first)]);
+    if (current_order == RANDOM) std::swap(b.ready[b.first], b.ready[b.first + random_order(b.ready.size() - b.first)]);
     thread *t = b.ready[b.first++];
     if (b.first == b.ready.size()) b.ready.clear(), b.first = 0;
     return t;

@@ -171,8 +171,8 @@ static cudaError_t check_range(const void *p, size_t bytes, const char *what)
     auto a = allocation_of(p);
     size_t offset = a.first ? (size_t)((const char *)p - a.first) : 0;
     if (a.first && bytes <= a.second - offset) return cudaSuccess;
-    return report(cudaErrorInvalidValue, "%s of %zu bytes at byte %zu of the %zu that cuda:%d has allocated there", what,
-                  bytes, offset, a.second, device_of(p));
+    return report(cudaErrorInvalidValue, "%s of %zu bytes at byte %zu of the %zu that cuda:%d has allocated there",
+                  what, bytes, offset, a.second, device_of(p));
 }
 
 struct rows {
@@ -213,7 +213,8 @@ static cudaError_t copy(rows to, rows from, cudaMemcpyKind kind, cudaStream_t st
         copy_rows(dense, from);
         from = dense;
     }
-    e = enqueue_on(stream, "a copy", [to, from, snapshot] { copy_rows(to, from); }, touched);
+    auto work = [to, from, snapshot] { copy_rows(to, from); };
+    e = enqueue_on(stream, "a copy", work, touched);
     if (e || to_device >= 0 || pinned(to.p, to.bytes())) return e;
     return cudaStreamSynchronize(stream);
 }
@@ -226,7 +227,8 @@ extern "C" cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes,
 extern "C" cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width,
                                          size_t height, cudaMemcpyKind kind, cudaStream_t s)
 {
-    if (width > to_pitch || width > from_pitch) return report(cudaErrorInvalidPitchValue, "rows wider than their pitch");
+    if (width > to_pitch || width > from_pitch)
+        return report(cudaErrorInvalidPitchValue, "rows wider than their pitch");
     return copy({ (char *)to, to_pitch, width, height }, { (char *)from, from_pitch, width, height }, kind, s);
 }
 
@@ -234,7 +236,9 @@ extern "C" cudaError_t cudaMemsetAsync(void *p, int value, size_t bytes, cudaStr
 {
     if (!bytes) return cudaSuccess;
     cudaError_t e = check_range(p, bytes, "cudaMemsetAsync");
-    return e ? e : enqueue_on(s, "cudaMemsetAsync", [=] { memset(p, value, bytes); }, 1u << device_of(p));
+    if (e) return e;
+    auto work = [=] { memset(p, value, bytes); };
+    return enqueue_on(s, "cudaMemsetAsync", work, 1u << device_of(p));
 }
 
 cudaError_t simt::copy_to_symbol(const void *symbol, const void *from, size_t bytes, size_t offset, cudaStream_t s)
@@ -313,5 +317,6 @@ cudaError_t simt::launch(const kernel &k, cudaStream_t stream)
     if (d != current)
         return report(cudaErrorInvalidResourceHandle, "a launch on a stream of cuda:%d while cuda:%d is current", d,
                       current);
-    return enqueue_on(stream, "a launch", [d, k] { run_kernel(device_at(d), k); }, 0);
+    auto work = [d, k] { run_kernel(device_at(d), k); };
+    return enqueue_on(stream, "a launch", work, 0);
 }

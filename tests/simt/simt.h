@@ -86,8 +86,7 @@ cudaError_t launch(void (*k)(P...), dim3 grid, dim3 block, size_t shared, cudaSt
 cudaError_t enqueue(cudaStream_t stream, std::function<void()> work, uint64_t others = 0);
 cudaError_t report(cudaError_t e, const char *format, ...) __attribute__((format(printf, 2, 3))); /* returns e */
 
-/* The device's memory from p on until the next call for it is one object of `bytes` bytes: the traced build then finds
- * accesses between objects of one allocation.  In stream order; its contents become 0xFF. */
+/* For the templates at the end of this file. */
 cudaError_t set_max_shared(const void *kernel, int bytes);
 cudaError_t copy_to_symbol(const void *symbol, const void *from, size_t bytes, size_t offset, cudaStream_t stream);
 
@@ -194,8 +193,8 @@ template <class T> void shuffle_resolve(void **io, uint32_t lanes)
     }
 }
 
-template <class T> T shuffle_op(shuffle kind, uint32_t mask, T v, int arg, int width, const char *what, const char *file,
-                                int line)
+template <class T>
+T shuffle_op(shuffle kind, uint32_t mask, T v, int arg, int width, const char *what, const char *file, int line)
 {
     static_assert(std::is_trivially_copyable<T>::value && (sizeof(T) == 2 || sizeof(T) == 4 || sizeof(T) == 8),
                   "a shuffle moves 2, 4 or 8 bytes");

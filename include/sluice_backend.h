@@ -212,6 +212,16 @@ typedef struct sluice_op_nearest_args {
     int32_t *index;      /* out [n, k] */
 } sluice_op_nearest_args;
 
+/* With c the distance of row i of x [n, d] f32 to the row y [d], as in nearest: where c < distance[i], distance[i] = c and,
+ * unless nearest is NULL, nearest[i] = index.  k-center (Sener & Savarese, ICLR 2018) is this op and an argmax. */
+typedef struct sluice_op_relax_args {
+    sluice_view x;
+    const float *y;
+    float *distance;  /* inout [n] */
+    int32_t *nearest; /* inout [n] or NULL */
+    int32_t index;
+} sluice_op_relax_args;
+
 /* ---- training ---- */
 
 /* Mean over rows of weight[class] * cross-entropy, as a double sum over fixed blocks of 4,096 rows in order;

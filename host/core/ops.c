@@ -288,6 +288,13 @@ static sluice_status check_nearest(sluice *s, const sluice_op_nearest_args *a)
     return SLUICE_OK;
 }
 
+static sluice_status check_relax(sluice *s, const sluice_op_relax_args *a)
+{
+    CHECKED(check_f32(s, "relax: x", &a->x));
+    REQUIRE((a->y || !a->x.cols) && (a->distance || !a->x.rows), E_SHAPE, "relax: an array is missing");
+    return SLUICE_OK;
+}
+
 static sluice_status check_gate(sluice *s, const sluice_op_gate_args *a)
 {
     CHECKED(check_f32(s, "gate: y", &a->y));

@@ -1,6 +1,7 @@
 /* bench.c - see bench.h. */
 #include "bench.h"
 
+#include <dlfcn.h>
 #include <math.h>
 #include <omp.h>
 #include <sys/mman.h> /* madvise */
@@ -13,30 +14,72 @@
 
 static void usage(const char *program, const char *what)
 {
-    fprintf(stderr, "usage: %s [--rows N] [--threads N] [--runs N] [CASE]\n%s\n", program, what);
+    fprintf(stderr, "usage: %s [--rows N] [--threads N] [--runs N] [--devices D] [CASE]\n%s\n", program, what);
     exit(2);
 }
 
 bench_options bench_begin(int argc, char **argv, const char *what)
 {
-    bench_options o = { .runs = 7 };
+    bench_options o = { .runs = 7, .devices = "cpu" };
     for (int i = 1; i < argc; i++) {
         int64_t value = 0;
         bool number = i + 1 < argc && parse_i64(argv[i + 1], &value) && value > 0;
         if (!strcmp(argv[i], "--rows") && number) o.rows = value, i++;
         else if (!strcmp(argv[i], "--threads") && number) o.threads = (int)value, i++;
         else if (!strcmp(argv[i], "--runs") && number) o.runs = (int)(value < 64 ? value : 64), i++;
+        else if (!strcmp(argv[i], "--devices") && i + 1 < argc) o.devices = argv[++i];
         else if (argv[i][0] != '-' && !o.only) o.only = argv[i];
         else usage(argv[0], what);
     }
     return o;
 }
 
+/* ---- a GPU ------------------------------------------------------------------------------------------- */
+
+static const gpu_limits *limits;
+
+int bench_gpu(const sluice *s) { return s->backend->alloc != NULL; }
+const gpu_limits *bench_gpu_limits(void) { return limits; }
+
+static void open_limits(int device)
+{
+    void *library = dlopen("libgpu_limits.so", RTLD_NOW | RTLD_LOCAL); /* beside the bench, by its run path */
+    const char *why = library ? NULL : dlerror();
+    if (library) limits = dlsym(library, "gpu_limits_table");
+    if (limits && (why = limits->open(device))) limits = NULL;
+    if (!limits) printf("# the device's limits are not measured: %s\n", why);
+}
+
+void *bench_on_device(sluice *s, const void *p, size_t bytes)
+{
+    void *device = NULL;
+    if (!bench_gpu(s)) return (void *)(uintptr_t)p;
+    BENCH_OK(s, s->backend->alloc(&s->exec, bytes, &device));
+    BENCH_OK(s, s->backend->copy(&s->exec, device, p, bytes));
+    return device;
+}
+
+void bench_from_device(sluice *s, void *to, const void *from, size_t bytes)
+{
+    if (bench_gpu(s)) BENCH_OK(s, s->backend->copy(&s->exec, to, from, bytes));
+}
+
+void bench_wait(sluice *s)
+{
+    if (bench_gpu(s)) BENCH_OK(s, s->backend->wait(&s->exec));
+}
+
+void bench_release(sluice *s, void *device)
+{
+    if (bench_gpu(s)) s->backend->release(&s->exec, device);
+}
+
 sluice *bench_open(const bench_options *o)
 {
     sluice *s;
-    sluice_options so = { .size = sizeof so, .threads = o->threads };
+    sluice_options so = { .size = sizeof so, .threads = o->threads, .devices = o->devices };
     if (sluice_open(&so, &s)) fprintf(stderr, "%s\n", sluice_error(s)), exit(1);
+    if (bench_gpu(s)) open_limits(s->exec.device);
     return s;
 }
 
@@ -97,6 +140,7 @@ static uint64_t read_plain(const char *p, size_t bytes)
 
 double bench_read_rate(const sluice *s, const void *p, size_t bytes)
 {
+    if (bench_gpu(s)) return limits ? limits->copy_rate() : INFINITY;
     uint64_t all = 0;
     int wide = strcmp(s->backend->name, "cpu/scalar") != 0;
     double began = clock_seconds();
@@ -172,6 +216,7 @@ static double fma_once(const char *backend)
 
 double bench_fma_rate(const sluice *s)
 {
+    if (bench_gpu(s)) return limits ? limits->fma_rate() : INFINITY;
     double flops = 0, began = clock_seconds();
 #pragma omp parallel num_threads(s->threads) reduction(+ : flops)
     flops += fma_once(s->backend->name);
@@ -189,7 +234,7 @@ void bench_run(bench_result *r, const sluice *s, const void *data, bench_case *f
         double began = clock_seconds();
         f(arg);
         r->seconds[i] = clock_seconds() - began;
-        r->limit[i] = fmax(r->bytes / r->read_rate[i], r->flops / r->fma_rate[i]);
+        r->limit[i] = fmax(r->bytes / r->read_rate[i], r->flops / (r->fma_rate[i] * (r->share > 0 ? r->share : 1)));
     }
 }
 
@@ -221,9 +266,11 @@ static void print_machine(void)
 
 void bench_head(const sluice *s)
 {
+    char text[512];
     print_machine();
-    printf("# sluice %s, %s, %d threads; limit = max(bytes / read rate, flops / fma rate), rates of the same run\n",
-           sluice_version(), s->backend->name, s->threads);
+    if (bench_gpu(s)) s->backend->describe(s->exec.device, text, sizeof text), printf("# %s\n", text);
+    printf("# sluice %s, %s, %d threads; limit = max(bytes / read rate, flops / fma rate%s), rates of the same run\n",
+           sluice_version(), s->backend->name, s->threads, bench_gpu(s) ? " / share of FMA" : "");
     printf("%-28s %9s %9s %9s %9s %9s %9s %9s %9s %7s %7s\n", "case", "median s", "p95 s", "Mrows/s", "GB/s", "GFLOP/s",
            "read GB/s", "fma GF/s", "limit s", "ratio", "best");
 }

@@ -7,6 +7,7 @@
 #define BENCH_H
 
 #include "core.h"
+#include "gpu_limits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,10 +17,11 @@ typedef struct bench_options {
     int64_t rows; /* 0: the bench's own sizes */
     int threads;  /* 0: as allowed */
     int runs;
-    const char *only; /* cases whose name contains it; NULL: all */
+    const char *devices; /* as for sluice_open; NULL: the CPU */
+    const char *only;    /* cases whose name contains it; NULL: all */
 } bench_options;
 
-/* --rows N --threads N --runs N [CASE]; anything else prints the usage and exits with 2. */
+/* --rows N --threads N --runs N --devices D [CASE]; anything else prints the usage and exits with 2. */
 bench_options bench_begin(int argc, char **argv, const char *what);
 sluice *bench_open(const bench_options *o); /* exits with a message on failure */
 void bench_check(int ok, const char *what); /* exits with 1 when a result is wrong */
@@ -29,14 +31,16 @@ void bench_check(int ok, const char *what); /* exits with 1 when a result is wro
     } while (0)
 
 /* Bytes per second of reading p in order, and floating-point operations per second of independent fused multiply-adds
- * on the registers of the context's tier; both on its number of threads. */
+ * on the registers of the context's tier; both on its number of threads.  On a GPU bytes per second of a copy within the
+ * device, both ways counted, and the operations per second of its multiply-adds. */
 double bench_read_rate(const sluice *s, const void *p, size_t bytes);
 double bench_fma_rate(const sluice *s);
 
-/* The times of a case and, per run, the limit max(bytes / read rate, flops / fma rate). */
+/* The times of a case and, per run, the limit max(bytes / read rate, flops / (fma rate * share)). */
 typedef struct bench_result {
     const char *name;
     double rows, bytes, flops;
+    double share; /* of FMA among a GPU kernel's instructions, as tests/sass.py finds it; 0: 1 */
     int runs;
     double seconds[64], limit[64], read_rate[64], fma_rate[64];
 } bench_result;
@@ -47,6 +51,14 @@ void bench_run(bench_result *r, const sluice *s, const void *data, bench_case *f
 double bench_quantile(const double *v, int n, double q);
 void bench_head(const sluice *s); /* machine, tier, threads; the header line of the table */
 void bench_line(const bench_result *r);
+
+/* ---- devices: on a CPU the first returns p and the others do nothing ---- */
+int bench_gpu(const sluice *s);                                /* 1: ops run on a GPU */
+const gpu_limits *bench_gpu_limits(void);                      /* NULL: not measured */
+void *bench_on_device(sluice *s, const void *p, size_t bytes); /* a copy of p there */
+void bench_from_device(sluice *s, void *to, const void *from, size_t bytes);
+void bench_wait(sluice *s);
+void bench_release(sluice *s, void *device);
 
 /* Memory for benches: 2 MiB aligned, exits when there is none; released with free(). */
 void *bench_memory(size_t bytes);

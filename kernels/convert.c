@@ -1,8 +1,10 @@
 /* convert.c - rows of one type into another, standardised or L2-normalised on the way.  Contract: sluice_backend.h.
  *
  * 16 rows at a time pass through a thread's scratch as floats: read, standardise, normalise, write.  The sum of squares
- * is one ascending chain a row, so the rows are transposed and 16 chains run side by side. */
+ * is one ascending chain a row, so the rows are transposed and 16 chains run side by side.  Whatever NaN comes in,
+ * 7fc00000 goes out (rounded to the type): the NaN of arithmetic differs between processors. */
 #include "rows.h"
+#include "uncertainty.h" /* ex_or_nan */
 
 #include <string.h> /* memcpy: rows may start at any byte */
 
@@ -35,6 +37,7 @@ static void standardise(const sluice_op_convert_args *a, float *row)
         for (int64_t k = 0; k < a->x.cols; k++) row[k] = row[k] - a->mean[k];
     if (a->divisor != 0.0f)
         for (int64_t k = 0; k < a->x.cols; k++) row[k] = row[k] / a->divisor;
+    for (int64_t k = 0; k < a->x.cols; k++) row[k] = ex_or_nan(row[k]);
 }
 
 /* Sums of squares of 16 rows; the zeros after a row add nothing. */

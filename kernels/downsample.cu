@@ -60,7 +60,7 @@ static __device__ __forceinline__ four pool(const windows &q, const float *x, in
 }
 
 /* grid n out_h, block threads_of().  x [n, h w c], out [n, out_h out_w c]. */
-/* sass: kernel=downsample registers<=40 local=0 */
+/* sass: kernel=downsample registers<=40 local=0 ldg128 */
 __global__ static void downsample(windows q, sluice_view x, sluice_view out)
 {
     int64_t i = blockIdx.x / q.out_h, oy = blockIdx.x % q.out_h;
@@ -114,7 +114,7 @@ static __device__ __forceinline__ void spread_evenly(const windows &q, int64_t s
 
 /* grid n ceil(h / size_y), block threads_of().  x, out [n, h w c] (x: MAX alone), g [n, out_h out_w c].  The rest of the
  * image that no window covers is windows too, cut short, which get 0: each pixel is written by one thread. */
-/* sass: kernel=upsample registers<=56 local=0 */
+/* sass: kernel=upsample registers<=56 local=0 ldg128 */
 __global__ static void upsample(windows q, sluice_view x, sluice_view g, sluice_view out)
 {
     const four zero = { { 0, 0, 0, 0 } };

@@ -9,7 +9,7 @@
 enum { THREADS = 256 };
 
 /* grid ceil(n ceil(d / 4) / THREADS), block THREADS, no shared memory.  x [n, d], in place. */
-/* sass: kernel=dropout registers<=32 local=0 */
+/* sass: kernel=dropout registers<=32 local=0 ldg128 */
 __global__ static void dropout(sluice_view x, float rate, float scale, uint64_t seed, uint64_t step)
 {
     int64_t draws = (x.cols + 3) / 4, t = (int64_t)blockIdx.x * THREADS + threadIdx.x, i = t / draws, q = t % draws;

@@ -19,7 +19,7 @@ template <class T> static __device__ __forceinline__ bool any_bad(uint4 bytes, T
 }
 
 /* grid ceil(n / (THREADS / LANES)), block THREADS, no shared memory.  x [n, d] of values as wide as T; bad [n]. */
-/* sass: kernel=finite_rows registers<=40 local=0 */
+/* sass: kernel=finite_rows registers<=40 local=0 ldg128 */
 template <class T> __global__ static void finite_rows(sluice_view x, T exponent, uint8_t *bad)
 {
     const int64_t per = 16 / sizeof(T);

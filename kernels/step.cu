@@ -24,7 +24,7 @@ static __device__ __forceinline__ void adam_one(const adam_rule &a, float *w, fl
 }
 
 /* grid ceil(count / 4 THREADS), block THREADS, no shared memory.  w, grad, m, v [count]. */
-/* sass: kernel=adam_step registers<=40 local=0 */
+/* sass: kernel=adam_step registers<=40 local=0 ldg128 */
 __global__ static void adam_step(adam_rule a, int64_t count, float *w, const float *grad, float *m, float *v)
 {
     int64_t j = first_weight(), left = count - j;
@@ -52,7 +52,7 @@ struct sgd_rule {
 };
 
 /* grid ceil(count / 4 THREADS), block THREADS, no shared memory.  w, grad, m [count]. */
-/* sass: kernel=sgd_step registers<=32 local=0 */
+/* sass: kernel=sgd_step registers<=32 local=0 ldg128 */
 __global__ static void sgd_step(sgd_rule a, int64_t count, float *w, const float *grad, float *m)
 {
     int64_t j = first_weight(), left = count - j;

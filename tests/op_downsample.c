@@ -77,6 +77,17 @@ static void rounded(void)
             for (int i = 1; i < H * W; i++) sum += x[i * C + j];
             CHECK(out[j] == sum / (H * W), "%s, channel %d", tier_name(t), j);
         }
+        uint32_t bits[2] = { 0x7fc12345u, 0xff800000u }; /* a NaN with a payload; infinity less infinity */
+        float two[4] = { 1, INFINITY, 0, 0 };
+        memcpy(&two[2], bits, sizeof bits);
+        CHECK_OK(s, sluice_op_downsample(s, &(sluice_op_downsample_args){ .kind = SLUICE_POOL_GLOBAL,
+                                                                          .h = 2,
+                                                                          .w = 1,
+                                                                          .c = 2,
+                                                                          .x = sluice_rows(two, SLUICE_F32, 1, 4),
+                                                                          .out = sluice_rows(out, SLUICE_F32, 1, 2) }));
+        memcpy(bits, out, sizeof bits);
+        CHECK(bits[0] == 0x7fc00000u && bits[1] == 0x7fc00000u, "%s: NaN %08x %08x", tier_name(t), bits[0], bits[1]);
         sluice_close(s);
     }
 }

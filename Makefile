@@ -1,5 +1,5 @@
-# make demo | test | bench | lint | fuzz.  Each target installs what is missing (Debian, Ubuntu) and drives the CMake presets.
-.PHONY: build demo test test-asan test-tsan bench lint fuzz clean
+# make demo | test | bench | gpu-test | gpu-bench | lint | fuzz.  Each target installs what is missing (Debian, Ubuntu) and drives the CMake presets.
+.PHONY: build demo test test-asan test-tsan bench gpu-test gpu-bench lint fuzz clean
 JOBS := $(shell nproc)
 
 build:
@@ -27,6 +27,10 @@ test-asan test-tsan: test-%:
 
 bench: build
 	@bench/run.sh build/release
+
+# On a machine with a GPU and nvcc: at most ten minutes each; elsewhere they say that they are skipped.
+gpu-test gpu-bench: gpu-%:
+	@$(if $(filter test,$*),tests,bench)/gpu.sh
 
 # clang's warnings as errors, format, tidy, shell scripts.
 lint:

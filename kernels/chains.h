@@ -26,15 +26,16 @@ template <int N> __device__ __forceinline__ void load_together(const float *p, f
 template <int M, int N> struct chains {
     float sum[M][N];
 
-    /* Terms of k = 0 .. count-1: k's operands at a + k * pitch and b + k * pitch.  A whole chunk is unrolled. */
-    template <int CHUNK>
+    /* Terms of k = 0 .. CHUNK-1 or count-1: k's operands at a + k * a_pitch and b + k * b_pitch. */
+    template <int CHUNK> __device__ __forceinline__ void add(const float *a, int a_pitch, const float *b, int b_pitch)
+    {
+#pragma unroll
+        for (int k = 0; k < CHUNK; k++) add_one(a + k * a_pitch, b + k * b_pitch);
+    }
     __device__ __forceinline__ void add(const float *a, int a_pitch, const float *b, int b_pitch, int count)
     {
-        if (count == CHUNK) {
-#pragma unroll
-            for (int k = 0; k < CHUNK; k++) add_one(a + k * a_pitch, b + k * b_pitch);
-        } else
-            for (int k = 0; k < count; k++) add_one(a + k * a_pitch, b + k * b_pitch);
+#pragma unroll 1
+        for (int k = 0; k < count; k++) add_one(a + k * a_pitch, b + k * b_pitch);
     }
 
   private:

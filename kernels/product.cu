@@ -24,33 +24,43 @@ template <int M_, int N_, int TM_, int TN_, int CHUNK_, int STAGES_> struct tili
         THREADS = M / TM * (N / TN)
     };
 };
-typedef tiling<64, 64, 4, 4, 16, 3> wide;
+typedef tiling<64, 64, 4, 4, 32, 3> wide;
 typedef tiling<16, 8, 2, 1, 64, 4> narrow;
 
 __device__ const float one[4] = { 1, 0, 0, 0 };
 
-/* Rows first .. first+CHUNK-1, columns from .. from+WIDTH-1 into shared memory [CHUNK][M + N], zeros outside. */
-template <class T, int WIDTH>
-__device__ __forceinline__ void fetch(float *to, const sluice_view &v, int64_t first, int64_t from)
-{
-    for (int e = (int)threadIdx.x; e < T::CHUNK * WIDTH / 4; e += T::THREADS) {
-        int k = e / (WIDTH / 4), j = e % (WIDTH / 4) * 4;
-        int64_t left = first + k < v.rows ? v.cols - from - j : 0;
-        const void *p = left > 0 ? view_row<const float>(v, first + k) + from + j : v.data;
-        gpu::copy16_part_async(to + k * T::PITCH + j, p, left >= 4 ? 16 : left > 0 ? (int)left * 4 : 0);
+/* A thread's part in bringing rows of WIDTH columns into shared memory: 16 bytes of every STEP-th row of a chunk.  Its
+ * addresses are sums, never products: their arithmetic would take as long as the FMAs. */
+template <class T, int WIDTH> struct panel {
+    enum { STEP = T::THREADS / (WIDTH / 4), FETCHES = T::CHUNK / STEP };
+    const char *at; /* this thread's part of its first row of the next chunk */
+    size_t stride;
+    int64_t left;     /* rows from there on */
+    int bytes, place; /* 0 to 16 of them lie in the view; where they go in a chunk */
+
+    /* Columns from .. from+WIDTH-1 of v, to column `to` of the chunk. */
+    __device__ __forceinline__ panel(const sluice_view &v, int64_t from, int to)
+    {
+        int i = (int)threadIdx.x / (WIDTH / 4), j = (int)threadIdx.x % (WIDTH / 4) * 4;
+        int64_t columns = v.cols - from - j;
+        at = (const char *)(view_row<const float>(v, i) + from + j), stride = v.stride, left = v.rows - i;
+        bytes = columns >= 4 ? 16 : columns > 0 ? (int)columns * 4 : 0, place = i * T::PITCH + to + j;
     }
-}
+    /* The next chunk; zeros outside the view. */
+    __device__ __forceinline__ void fetch(float *chunk)
+    {
+#pragma unroll
+        for (int i = 0; i < FETCHES; i++)
+            gpu::copy16_part_async(chunk + place + i * STEP * T::PITCH, at + i * STEP * stride,
+                                   i * STEP < left ? bytes : 0);
+        at += T::CHUNK * stride, left -= T::CHUNK;
+    }
+};
 
-template <class T>
-__device__ __forceinline__ void fetch(float *to, const sluice_view &g, const sluice_view &x, int64_t first, int64_t gj,
-                                      int64_t xj)
-{
-    fetch<T, T::M>(to, g, first, gj);
-    fetch<T, T::N>(to + T::M, x, first, xj);
-}
-
-/* grid (ceil(d / N) + 1 with bias, ceil(c / M)), block THREADS, static shared memory 24 KiB.
+/* grid (ceil(d / N) + 1 with bias, ceil(c / M)), block THREADS, static shared memory 48 KiB (wide), 24 KiB (narrow).
  * g [n, c], x [n, d], out [c, d], bias [c]. */
+/* sass: kernel=product<tiling<64 registers<=80 shared<=49152 local=0 ffma>=75% ldg128 */
+/* sass: kernel=product<tiling<16 registers<=96 shared<=24576 local=0 ldg128 */
 template <class T>
 __global__ void __launch_bounds__(T::THREADS)
     product(sluice_view g, sluice_view rows, sluice_view out, float *bias, int accumulate)
@@ -69,24 +79,30 @@ __global__ void __launch_bounds__(T::THREADS)
             sums.sum[i][j] = accumulate && inside ? view_row<float>(to, gj + tm + i)[xj + tn + j] : 0.0f;
         }
 
+    panel<T, T::M> gs(g, gj, 0);
+    panel<T, T::N> xs(x, xj, T::M);
     int64_t chunks = (n + T::CHUNK - 1) / T::CHUNK;
     for (int s = 0; s < T::STAGES - 1; s++) {
-        if (s < chunks) fetch<T>(shared[s], g, x, (int64_t)s * T::CHUNK, gj, xj);
+        if (s < chunks) gs.fetch(shared[s]), xs.fetch(shared[s]);
         gpu::copies_commit(); /* also where there is no such chunk: the count of groups is the count of chunks */
     }
     int stage = 0;
-    for (int64_t t = 0; t < chunks; t++) {
+    auto arrive = [&](int64_t t) {
         gpu::copies_wait<T::STAGES - 2>();
-        __syncthreads(); /* every thread's part of chunk t is here; chunk t - 1 is read and its place free */
+        __syncthreads(); /* every thread's part of chunk t is in shared[stage]; chunk t - 1 is read, its place free */
         int ahead = stage ? stage - 1 : T::STAGES - 1;
-        int64_t next = t + T::STAGES - 1;
-        if (next < chunks) fetch<T>(shared[ahead], g, x, next * T::CHUNK, gj, xj);
+        if (t + T::STAGES - 1 < chunks) gs.fetch(shared[ahead]), xs.fetch(shared[ahead]);
         gpu::copies_commit();
-        int64_t left = n - t * T::CHUNK;
-        const float *p = shared[stage];
-        sums.template add<T::CHUNK>(p + tm, T::PITCH, p + T::M + tn, T::PITCH,
-                                    left < T::CHUNK ? (int)left : (int)T::CHUNK);
+    };
+    int64_t whole = n / T::CHUNK;
+    for (int64_t t = 0; t < whole; t++) {
+        arrive(t);
+        sums.template add<T::CHUNK>(shared[stage] + tm, T::PITCH, shared[stage] + T::M + tn, T::PITCH);
         stage = stage + 1 < T::STAGES ? stage + 1 : 0;
+    }
+    if (whole < chunks) { /* all threads of the block */
+        arrive(whole);
+        sums.add(shared[stage] + tm, T::PITCH, shared[stage] + T::M + tn, T::PITCH, (int)(n - whole * T::CHUNK));
     }
 
     for (int i = 0; i < T::TM; i++)

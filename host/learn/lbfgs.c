@@ -3,7 +3,8 @@
  * Exact: the logits are a forward op, the gradient a product op (rows ascending), and everything that steers the
  * search is fp64 over fixed blocks of 4,096 values in block order, so that the solution is the same on every tier,
  * thread count and backend.  The parameters are one vector, W [c, d] then b [c], kept in f32: what is evaluated is what
- * is stored. */
+ * is stored.  Whatever has a row for each label stays where ops compute; the vectors are the host's. */
+#include "device.h"
 #include "learn.h"
 
 #include <math.h>
@@ -16,7 +17,8 @@ typedef struct search {
     const linear_fit *fit;
     int64_t weights, size; /* c * d, c * d + c */
     int64_t blocks;        /* of the vector */
-    float *packed, *logits, *row_grad;
+    float *packed;         /* where ops compute, as the next two: [m, c] */
+    float *logits, *row_grad;
     float *x, *grad; /* [size] where we are */
     float *x_new, *grad_new;
     double *direction;                      /* [size] */
@@ -323,9 +325,9 @@ static sluice_status search_new(search *q)
     /* Rows of RMS 1 and even probabilities: each class curves by m (1/c) (1 - 1/c); the penalty adds 1/C to weights. */
     double curve = (double)f->m * (double)(f->c - 1) / ((double)f->c * (double)f->c);
     q->weight_scale = 1 / (1 / f->l2 + curve), q->intercept_scale = 1 / curve;
-    TRY_NEW(q->packed, RAW(s, (int64_t)sluice_packed_floats(f->c, f->d), float));
-    TRY_NEW(q->logits, RAW(s, f->m * f->c, float));
-    TRY_NEW(q->row_grad, RAW(s, f->m * f->c, float));
+    TRY_NEW(q->packed, DEV(s, (int64_t)sluice_packed_floats(f->c, f->d), float));
+    TRY_NEW(q->logits, DEV(s, f->m * f->c, float));
+    TRY_NEW(q->row_grad, DEV(s, f->m * f->c, float));
     float **const vectors[] = { &q->x, &q->grad, &q->x_new, &q->grad_new };
     for (int i = 0; i < 4; i++) TRY_NEW(*vectors[i], RAW(s, q->size, float));
     for (int i = 0; i < HISTORY; i++) {
@@ -340,7 +342,7 @@ out:
 
 static void search_release(search *q)
 {
-    mem_free(q->packed), mem_free(q->logits), mem_free(q->row_grad);
+    dev_free(q->s, q->packed), dev_free(q->s, q->logits), dev_free(q->s, q->row_grad);
     mem_free(q->x), mem_free(q->grad), mem_free(q->x_new), mem_free(q->grad_new);
     mem_free(q->direction), mem_free(q->partial);
     for (int i = 0; i < HISTORY; i++) mem_free(q->step[i]), mem_free(q->change[i]);

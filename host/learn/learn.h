@@ -21,7 +21,8 @@ sluice_status train_head(sluice *s, const train_set *t, const sluice_train_args 
 sluice_status train_linear(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head);
 sluice_status train_layers(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head);
 
-/* L-BFGS on sum_i weight * CE + |W|^2/(2C), intercept free; w [c, d], b [c] start values in, solution out. */
+/* L-BFGS on sum_i weight * CE + |W|^2/(2C), intercept free; w [c, d], b [c] start values in, solution out.  x, target and
+ * class_weight only ops read: they belong where ops compute (device.h). */
 typedef struct linear_fit {
     const float *x; /* [m, d] standardised */
     const int32_t *target;

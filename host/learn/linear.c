@@ -7,6 +7,7 @@
  *                                held = 3, trained on [ ...................]
  *
  * Above MANY_ROWS labels only fold 0 is held out, once, and nothing is repeated. */
+#include "device.h"
 #include "learn.h"
 
 #include <jansson.h>
@@ -35,13 +36,17 @@ typedef struct linear_run {
     int64_t *order;      /* [m] row of each place of the layout's first part */
     float *x;            /* [layout_rows, width] standardised */
     int32_t *target;     /* [layout_rows] */
+    struct {             /* these three where ops compute */
+        float *x, *class_weight;
+        int32_t *target;
+    } seat;
     int64_t layout_rows;
     int folds;
     fold fold[FOLDS];
     int64_t held_count;
     int32_t *held_target;    /* [held_count] */
     float *held, *held_best; /* [held_count, classes] logits at this C and at the best one */
-    float *scratch, *packed; /* logits of one fold; weights of one fold */
+    float *scratch, *packed; /* logits of one fold; weights of one fold, where ops compute */
     double c, nll;           /* best so far */
     float *w, *b;            /* fit of the first usable fold at the best C, then the final fit */
     json_t *path;            /* [{C, nll, iterations}] */
@@ -145,6 +150,14 @@ out:
     return st;
 }
 
+/* The first rows of the layout to where ops compute. */
+static sluice_status send(const linear_run *r, int64_t rows)
+{
+    size_t row_bytes = sizeof(float) * (size_t)r->t->width;
+    sluice_status st = dev_copy(r->s, r->seat.x, r->x, (size_t)rows * row_bytes);
+    return st ? st : dev_copy(r->s, r->seat.target, r->target, (size_t)rows * sizeof(int32_t));
+}
+
 static sluice_status lay_out(linear_run *r, uint64_t seed)
 {
     sluice_status st = SLUICE_OK;
@@ -158,12 +171,15 @@ static sluice_status lay_out(linear_run *r, uint64_t seed)
     set_folds(r, start);
     TRY_NEW(r->x, mem_raw(r->s, r->layout_rows, sizeof(float) * (size_t)t->width));
     TRY_NEW(r->target, RAW(r->s, r->layout_rows, int32_t));
+    TRY_NEW(r->seat.x, dev_seat(r->s, r->x, r->layout_rows, sizeof(float) * (size_t)t->width));
+    TRY_NEW(r->seat.target, dev_seat(r->s, r->target, r->layout_rows, sizeof(int32_t)));
     TRY_NEW(r->held_target, RAW(r->s, t->m, int32_t));
     for (int64_t i = 0; i < r->layout_rows; i++) {
         int64_t row = r->order[i < t->m ? i : i - t->m];
         standardise(r, row, r->x + i * t->width);
         r->target[i] = t->target[row];
     }
+    TRY(send(r, r->layout_rows));
     for (int f = 0; f < r->folds; f++) {
         TRY(open_fold(r, &r->fold[f]));
         if (r->fold[f].held_rows > largest) largest = r->fold[f].held_rows;
@@ -171,7 +187,7 @@ static sluice_status lay_out(linear_run *r, uint64_t seed)
     TRY_NEW(r->held, mem_raw(r->s, r->held_count, sizeof(float) * (size_t)t->classes));
     TRY_NEW(r->held_best, mem_raw(r->s, r->held_count, sizeof(float) * (size_t)t->classes));
     TRY_NEW(r->scratch, mem_raw(r->s, largest, sizeof(float) * (size_t)t->classes));
-    TRY_NEW(r->packed, RAW(r->s, (int64_t)sluice_packed_floats(t->classes, t->width), float));
+    TRY_NEW(r->packed, DEV(r->s, (int64_t)sluice_packed_floats(t->classes, t->width), float));
 out:
     mem_free(of);
     return st;
@@ -187,7 +203,7 @@ static sluice_status judge_fold(linear_run *r, const fold *f, int64_t *at)
     sluice_status st = SLUICE_OK;
     const train_set *t = r->t;
     int64_t c = t->classes;
-    sluice_view x = sluice_rows(r->x + f->held_first * t->width, SLUICE_F32, f->held_rows, t->width);
+    sluice_view x = sluice_rows(r->seat.x + f->held_first * t->width, SLUICE_F32, f->held_rows, t->width);
     sluice_view w = sluice_rows(f->w, SLUICE_F32, c, t->width),
                 z = sluice_rows(r->scratch, SLUICE_F32, f->held_rows, c);
     TRY(sluice_op_pack(r->s, &(sluice_op_pack_args){ .w = w, .out = r->packed }));
@@ -208,9 +224,9 @@ static sluice_status try_c(linear_run *r, double c, double *out_nll, json_t **ou
     int iterations = 0;
     for (fold *f = r->fold; f < r->fold + r->folds; f++) {
         if (!f->usable) continue;
-        linear_fit fit = { .x = r->x + f->train_first * t->width,
-                           .target = r->target + f->train_first,
-                           .class_weight = r->class_weight,
+        linear_fit fit = { .x = r->seat.x + f->train_first * t->width,
+                           .target = r->seat.target + f->train_first,
+                           .class_weight = r->seat.class_weight,
                            .m = f->train_rows,
                            .d = t->width,
                            .c = t->classes,
@@ -279,10 +295,15 @@ out:
 static sluice_status fit_all(linear_run *r, linear_fit *fit)
 {
     const train_set *t = r->t;
-    for (int64_t i = 0; i < t->m; i++) standardise(r, i, r->x + i * t->width);
-    *fit = (linear_fit){ .x = r->x,
-                         .target = t->target,
-                         .class_weight = r->class_weight,
+    for (int64_t i = 0; i < t->m; i++) {
+        standardise(r, i, r->x + i * t->width);
+        r->target[i] = t->target[i];
+    }
+    sluice_status st = send(r, t->m);
+    if (st) return st;
+    *fit = (linear_fit){ .x = r->seat.x,
+                         .target = r->seat.target,
+                         .class_weight = r->seat.class_weight,
                          .m = t->m,
                          .d = t->width,
                          .c = t->classes,
@@ -301,6 +322,7 @@ static sluice_status set_class_weight(linear_run *r, const char *rule)
     for (int64_t i = 0; i < t->m; i++) r->class_weight[t->target[i]] += 1;
     for (int j = 0; j < t->classes; j++)
         r->class_weight[j] = (float)((double)t->m / ((double)t->classes * (double)r->class_weight[j]));
+    TRY_NEW(r->seat.class_weight, dev_seat_filled(r->s, r->class_weight, t->classes, sizeof(float)));
 out:
     return st;
 }
@@ -345,8 +367,11 @@ out:
 
 static void run_release(linear_run *r)
 {
+    dev_unseat(r->s, r->seat.x, r->x), dev_unseat(r->s, r->seat.target, r->target);
+    dev_unseat(r->s, r->seat.class_weight, r->class_weight);
+    dev_free(r->s, r->packed);
     mem_free(r->mean), mem_free(r->class_weight), mem_free(r->order), mem_free(r->x), mem_free(r->target);
-    mem_free(r->held_target), mem_free(r->held), mem_free(r->held_best), mem_free(r->scratch), mem_free(r->packed);
+    mem_free(r->held_target), mem_free(r->held), mem_free(r->held_best), mem_free(r->scratch);
     mem_free(r->w), mem_free(r->b);
     for (int f = 0; f < FOLDS; f++) mem_free(r->fold[f].w), mem_free(r->fold[f].b);
     json_decref(r->path);

@@ -5,6 +5,7 @@
  *     all                every GPU; an error where there is none
  *     cuda:0,cuda:2      these GPUs */
 #include "backends.h"
+#include "device.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -127,5 +128,7 @@ sluice_status exec_new(sluice *s, int i, sluice_exec *out_x)
 
 void exec_free(sluice *s, sluice_exec *x)
 {
-    if (s->backend && s->backend->exec_close && x->state) s->backend->exec_close(x);
+    if (!s->backend || !s->backend->exec_close || !x->state) return;
+    dev_forget(s, x);
+    s->backend->exec_close(x);
 }

@@ -18,8 +18,9 @@ struct sluice {
     sluice_backend plugin; /* what backend points to when it is no CPU */
     int device[MAX_DEVICES], devices;
     int threads;
-    size_t mem_bytes; /* budget of a scan's buffers */
-    void *scratch;    /* exec.scratch's block, grown between ops */
+    size_t mem_bytes;  /* budget of a scan's buffers */
+    void *scratch;     /* exec.scratch's block, grown between ops */
+    struct kept *kept; /* on devices, see device.c */
     size_t scratch_bytes;
     sluice_options opt;
     volatile int cancelled;

@@ -57,3 +57,86 @@ void dev_unseat(sluice *s, void *seat, const void *array)
 {
     if (seat != array) dev_free(s, seat);
 }
+
+/* ---- what stays with an exec ---- */
+
+enum { ROOM = 0, KEPT_BYTES = 256 << 20 }; /* the owner of rooms; of one exec's arrays, beside the newest owner's */
+
+typedef struct kept {
+    struct kept *next; /* newest first */
+    const void *exec;
+    uint64_t owner;
+    int part;
+    size_t bytes;
+    void *p;
+} kept;
+
+/* The link to it, or the last one of the list. */
+static kept **find(sluice *s, uint64_t owner, int part)
+{
+    kept **at = &s->kept;
+    while (*at && !((*at)->exec == s->exec.state && (*at)->owner == owner && (*at)->part == part)) at = &(*at)->next;
+    return at;
+}
+
+static void *add(sluice *s, uint64_t owner, int part, size_t bytes)
+{
+    kept *k = NEW(s, 1, kept);
+    void *p = k && bytes <= INT64_MAX ? dev_new(s, (int64_t)bytes, 1) : NULL;
+    if (p) {
+        *k = (kept){ s->kept, s->exec.state, owner, part, bytes, p };
+        s->kept = k;
+    } else mem_free(k);
+    return p;
+}
+
+static void drop(sluice *s, sluice_exec *x, kept **at)
+{
+    kept *k = *at;
+    *at = k->next;
+    s->backend->release(x, k->p);
+    mem_free(k);
+}
+
+/* The oldest arrays of other owners, where all on s->exec are too much. */
+static void drop_old(sluice *s, uint64_t owner)
+{
+    size_t bytes = 0;
+    for (kept **at = &s->kept; *at;) {
+        const kept *k = *at;
+        bool ours = k->exec == s->exec.state && k->owner != ROOM;
+        if (ours) bytes += k->bytes;
+        if (ours && k->owner != owner && bytes > KEPT_BYTES) drop(s, &s->exec, at);
+        else at = &(*at)->next;
+    }
+}
+
+void *dev_keep(sluice *s, uint64_t owner, int part, const void *array, size_t bytes)
+{
+    if (!on_device(s) || !array) return (void *)(uintptr_t)array;
+    kept *k = *find(s, owner, part);
+    if (k) return k->p;
+    void *p = add(s, owner, part, bytes);
+    if (p && dev_copy(s, p, array, bytes)) {
+        drop(s, &s->exec, &s->kept);
+        return NULL;
+    }
+    if (p) drop_old(s, owner);
+    return p;
+}
+
+void *dev_room(sluice *s, int slot, size_t bytes)
+{
+    kept **at = find(s, ROOM, slot);
+    if (*at && (*at)->bytes >= bytes) return (*at)->p;
+    if (*at) drop(s, &s->exec, at);
+    return add(s, ROOM, slot, bytes);
+}
+
+void dev_forget(sluice *s, sluice_exec *x)
+{
+    for (kept **at = &s->kept; *at;) {
+        if ((*at)->exec == x->state) drop(s, x, at);
+        else at = &(*at)->next;
+    }
+}

@@ -21,4 +21,13 @@ void *dev_seat(sluice *s, void *array, int64_t count, size_t size);
 void *dev_seat_filled(sluice *s, void *array, int64_t count, size_t size); /* and copied */
 void dev_unseat(sluice *s, void *seat, const void *array);
 
+/* What stays with s->exec from call to call, until exec_free().
+ * dev_keep: an array of the host where ops compute, the array itself on a CPU; copied when (owner, part) comes for the
+ * first time, and dropped when newer owners' arrays want the memory.
+ * dev_room: room of a device, not zeroed; the next call for the slot may move it.
+ * NULL and a recorded failure where there is no memory. */
+void *dev_keep(sluice *s, uint64_t owner, int part, const void *array, size_t bytes);
+void *dev_room(sluice *s, int slot, size_t bytes);
+void dev_forget(sluice *s, sluice_exec *x); /* exec_free() calls it */
+
 #endif

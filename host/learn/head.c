@@ -2,10 +2,14 @@
  *
  *   names, making      head_new head_tensors sluice_head_free and the public questions
  *   folding, packing   head_prepare
+ *   weights            where ops compute
  *   running rows       run_layers, on pieces of rows; head_features head_logits head_scan */
 #include "head.h"
+#include "backends.h"
+#include "device.h"
 #include "exact.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 /* ---- making ---- */
@@ -118,6 +122,8 @@ sluice_status head_prepare(sluice *s, sluice_head *h)
 {
     sluice_status st = SLUICE_OK;
     const layer *last = &h->layers[h->layer_count - 1];
+    static atomic_uint_fast64_t serials;
+    h->serial = atomic_fetch_add(&serials, 1) + 1;
     if (!h->scan_bias) TRY_NEW(h->scan_bias, RAW(s, h->classes, float));
     if (head_is_linear(h)) return prepare_linear(s, h);
     for (layer *l = h->layers; l <= last; l++) {
@@ -131,34 +137,92 @@ out:
     return st;
 }
 
+/* ---- weights where ops compute ---- */
+
+enum { PART_MEAN, PART_PACKED, PART_BIAS, PART_ZEROS, PART_LAYERS }; /* then packed and b of each layer */
+
+/* array [count], or NULL, of the head, where ops compute. */
+static sluice_status placed(sluice *s, const sluice_head *h, int part, const float *array, size_t count, float **out)
+{
+    *out = dev_keep(s, h->serial, part, array, count * sizeof(float));
+    return *out || !array ? SLUICE_OK : SLUICE_E_MEMORY;
+}
+
+static sluice_status placed_layer(sluice *s, const sluice_head *h, int i, layer *out)
+{
+    sluice_status st = SLUICE_OK;
+    int64_t rows, cols;
+    *out = h->layers[i];
+    layer_weights(out, &rows, &cols);
+    if (rows == 0) return SLUICE_OK;
+    TRY(placed(s, h, PART_LAYERS + 2 * i, out->packed, sluice_packed_floats(rows, cols), &out->packed));
+    TRY(placed(s, h, PART_LAYERS + 2 * i + 1, out->b, (size_t)rows, &out->b));
+out:
+    return st;
+}
+
+/* The last layer, folded. */
+typedef struct last_weights {
+    float *packed, *bias;
+} last_weights;
+
+static sluice_status placed_last(sluice *s, const sluice_head *h, last_weights *out)
+{
+    sluice_status st = SLUICE_OK;
+    size_t floats = sluice_packed_floats(h->classes, head_feature_width(h));
+    TRY(placed(s, h, PART_PACKED, h->scan_packed, floats, &out->packed));
+    TRY(placed(s, h, PART_BIAS, h->scan_bias, (size_t)h->classes, &out->bias));
+out:
+    return st;
+}
+
 /* ---- running rows ---- */
 
-/* Activations of a piece of rows: layers read one buffer and write the other. */
+/* Activations of a piece of rows: layers read one buffer and write the other.  Of a CPU's own, or rooms of a device. */
 typedef struct piece_buffers {
     int64_t rows; /* of a piece */
     float *a, *b; /* [rows, widest layer] */
     uint8_t *bad; /* [rows] */
 } piece_buffers;
 
-enum { PIECE_BYTES = 1 << 20 }; /* of one buffer and thread: two of them stay in the second-level cache */
+enum { ROOM_A, ROOM_B, ROOM_BAD, ROOM_FLAG, ROOM_X };
+enum {
+    PIECE_BYTES = 1 << 20,         /* of one buffer and thread: two of them stay in the second-level cache */
+    DEVICE_PIECE_BYTES = 64 << 20, /* fills a device many times over */
+    PIECE_ROWS = 1 << 19           /* spoil_bad() makes them the rows of a product's result */
+};
 
-static void buffers_release(piece_buffers *p) { mem_free(p->a), mem_free(p->b), mem_free(p->bad); }
+static void *buffer(sluice *s, int slot, int64_t count, size_t size)
+{
+    size_t bytes;
+    if (!on_device(s)) return mem_raw(s, count, size);
+    if (!mul_overflows((size_t)count, size, &bytes)) return dev_room(s, slot, bytes);
+    sluice_fail(s, SLUICE_E_MEMORY, "out of device memory: %lld x %zu bytes", (long long)count, size);
+    return NULL;
+}
+
+static void buffers_release(sluice *s, piece_buffers *p)
+{
+    if (!on_device(s)) mem_free(p->a), mem_free(p->b), mem_free(p->bad);
+}
 
 static sluice_status buffers_new(sluice *s, const sluice_head *h, int64_t n, piece_buffers *out)
 {
     sluice_status st = SLUICE_OK;
     piece_buffers p = { 0 };
-    int64_t widest = h->in_width;
+    int64_t widest = h->in_width, bytes = (int64_t)PIECE_BYTES * (s->threads > 0 ? s->threads : 1);
     for (int i = 0; i < h->layer_count - 1; i++)
         if (h->layers[i].out_width > widest) widest = h->layers[i].out_width;
-    p.rows = (int64_t)PIECE_BYTES * (s->threads > 0 ? s->threads : 1) / (widest * (int64_t)sizeof(float));
+    if (on_device(s)) bytes = DEVICE_PIECE_BYTES;
+    p.rows = bytes / (widest * (int64_t)sizeof(float));
     if (p.rows < 1) p.rows = 1;
     if (p.rows > n) p.rows = n;
-    TRY_NEW(p.a, RAW(s, p.rows * widest, float));
-    TRY_NEW(p.b, RAW(s, p.rows * widest, float));
-    TRY_NEW(p.bad, RAW(s, p.rows, uint8_t));
+    if (p.rows > PIECE_ROWS) p.rows = PIECE_ROWS;
+    TRY_NEW(p.a, buffer(s, ROOM_A, p.rows, (size_t)widest * sizeof(float)));
+    TRY_NEW(p.b, buffer(s, ROOM_B, p.rows, (size_t)widest * sizeof(float)));
+    TRY_NEW(p.bad, buffer(s, ROOM_BAD, p.rows, 1));
 out:
-    if (st) buffers_release(&p), memset(&p, 0, sizeof p);
+    if (st) buffers_release(s, &p), memset(&p, 0, sizeof p);
     *out = p;
     return st;
 }
@@ -205,25 +269,39 @@ sluice_status layer_run(sluice *s, const layer *l, bool relu, const float *in, i
     return SLUICE_OK;
 }
 
+/* Rows that several ops read cross to a device once. */
+static sluice_status rows_near(sluice *s, sluice_view *x)
+{
+    size_t bytes = (size_t)x->rows * x->stride;
+    if (!on_device(s) || s->backend->owns(x->data)) return SLUICE_OK;
+    if (x->stride != (size_t)x->cols * sluice_type_bytes(x->type)) return SLUICE_OK; /* the ops gather them */
+    void *near = dev_room(s, ROOM_X, bytes);
+    sluice_status st = near ? dev_copy(s, near, x->data, bytes) : SLUICE_E_MEMORY;
+    x->data = near;
+    return st;
+}
+
 /* All layers but the last on a piece; *out_features is one of the buffers.  A relu joins the product before it. */
-static sluice_status run_layers(sluice *s, const sluice_head *h, sluice_view x, piece_buffers *p,
-                                const float **out_features)
+static sluice_status run_layers(sluice *s, const sluice_head *h, sluice_view x, piece_buffers *p, float **out_features)
 {
     sluice_status st = SLUICE_OK;
-    float *in = p->a, *out = p->b;
-    TRY(sluice_op_finite(s, &(sluice_op_finite_args){ .x = x, .bad = p->bad }));
+    float *in = p->a, *out = p->b, *mean;
     sluice_view centred = sluice_rows(in, SLUICE_F32, x.rows, h->in_width);
-    TRY(sluice_op_convert(s,
-                          &(sluice_op_convert_args){ .x = x, .out = centred, .mean = h->mean, .divisor = h->scale }));
+    TRY(placed(s, h, PART_MEAN, h->mean, (size_t)h->in_width, &mean));
+    TRY(rows_near(s, &x));
+    TRY(sluice_op_finite(s, &(sluice_op_finite_args){ .x = x, .bad = p->bad }));
+    TRY(sluice_op_convert(s, &(sluice_op_convert_args){ .x = x, .out = centred, .mean = mean, .divisor = h->scale }));
     for (int i = 0; i < h->layer_count - 1; i++) {
-        const layer *l = &h->layers[i];
-        bool product = l->kind == LAYER_CONV || l->kind == LAYER_DENSE, relu = product && l[1].kind == LAYER_RELU;
-        if (l->kind == LAYER_DROP) continue;
-        if (l->kind == LAYER_RELU) {
-            TRY(layer_relu(s, in, x.rows, l->in_width));
+        layer l;
+        TRY(placed_layer(s, h, i, &l));
+        bool product = l.kind == LAYER_CONV || l.kind == LAYER_DENSE,
+             relu = product && h->layers[i + 1].kind == LAYER_RELU;
+        if (l.kind == LAYER_DROP) continue;
+        if (l.kind == LAYER_RELU) {
+            TRY(layer_relu(s, in, x.rows, l.in_width));
             continue;
         }
-        TRY(layer_run(s, l, relu, in, x.rows, out));
+        TRY(layer_run(s, &l, relu, in, x.rows, out));
         float *swap = in;
         in = out, out = swap;
         if (relu) i++;
@@ -279,78 +357,140 @@ sluice_status head_features(sluice *s, const sluice_head *h, sluice_view x, floa
 {
     sluice_status st = SLUICE_OK;
     piece_buffers p = { 0 };
+    uint8_t *bad = NULL;
     int64_t width = head_feature_width(h);
     TRY(check_width(s, h, x));
     if (x.rows == 0) goto out;
     TRY(buffers_new(s, h, x.rows, &p));
+    TRY_NEW(bad, RAW(s, p.rows, uint8_t));
     for (int64_t i = 0; i < x.rows; i += p.rows) {
         int64_t n = x.rows - i < p.rows ? x.rows - i : p.rows;
-        const float *f;
+        float *f;
         TRY(run_layers(s, h, rows_of(x, i, n), &p, &f));
-        memcpy(features + i * width, f, (size_t)(n * width) * sizeof(float));
+        TRY(dev_copy(s, features + i * width, f, (size_t)(n * width) * sizeof(float)));
+        TRY(dev_copy(s, bad, p.bad, (size_t)n));
         for (int64_t r = 0; r < n; r++)
-            if (p.bad[r]) fill_nan(features + (i + r) * width, width);
+            if (bad[r]) fill_nan(features + (i + r) * width, width);
     }
 out:
-    buffers_release(&p);
+    mem_free(bad);
+    buffers_release(s, &p);
+    return st;
+}
+
+/* Whether the host may look at what an op wrote there. */
+static bool host_sees(const sluice *s, const void *p)
+{
+    return !on_device(s) || (!s->exec.deferred && !s->backend->owns(p));
+}
+
+/* Features of bad rows become NaN on a device, and the last layer makes NaN of them by its own rule, so that nobody waits
+ * for the flags: features += flag * 0, a product of one row, with a flag of 0 or infinity. */
+static sluice_status spoil_bad(sluice *s, const sluice_head *h, const piece_buffers *p, float *features, int64_t n)
+{
+    static const float zeros[4096];
+    enum { COLUMNS = sizeof zeros / sizeof *zeros };
+    sluice_status st = SLUICE_OK;
+    sluice_math math = s->exec.math;
+    int64_t width = head_feature_width(h);
+    float *flag, *zero;
+    TRY_NEW(flag, buffer(s, ROOM_FLAG, p->rows, sizeof(float)));
+    TRY(placed(s, h, PART_ZEROS, zeros, COLUMNS, &zero));
+    TRY(sluice_op_convert(s, &(sluice_op_convert_args){ .x = sluice_rows(p->bad, SLUICE_U8, n, 1),
+                                                        .out = sluice_rows(flag, SLUICE_F32, n, 1),
+                                                        .divisor = 0x1p-149f }));
+    s->exec.math = SLUICE_MATH_EXACT;
+    for (int64_t k = 0; k < width && !st; k += COLUMNS) {
+        int64_t cols = width - k < COLUMNS ? width - k : COLUMNS;
+        sluice_view piece = sluice_rows(features + k, SLUICE_F32, n, cols);
+        piece.stride = (size_t)width * sizeof(float);
+        st = sluice_op_product(s, &(sluice_op_product_args){ .g = sluice_rows(flag, SLUICE_F32, 1, n),
+                                                             .x = sluice_rows(zero, SLUICE_F32, 1, cols),
+                                                             .accumulate = 1,
+                                                             .out = piece });
+    }
+    s->exec.math = math;
+out:
+    return st;
+}
+
+/* The input of the last layer, a piece at a time. */
+static sluice_status last_input(sluice *s, const sluice_head *h, sluice_view x, piece_buffers *p, sluice_view *out)
+{
+    sluice_status st = SLUICE_OK;
+    float *f;
+    TRY(run_layers(s, h, x, p, &f));
+    if (on_device(s)) TRY(spoil_bad(s, h, p, f, x.rows));
+    *out = sluice_rows(f, SLUICE_F32, x.rows, head_feature_width(h));
+out:
     return st;
 }
 
 /* The last layer on features (or a linear head on raw rows). */
 static sluice_status last_layer(sluice *s, const sluice_head *h, sluice_view x, float *out)
 {
-    return sluice_op_forward(s, &(sluice_op_forward_args){ .x = x,
-                                                           .packed = h->scan_packed,
-                                                           .bias = h->scan_bias,
-                                                           .c = h->classes,
-                                                           .out = sluice_rows(out, SLUICE_F32, x.rows, h->classes) });
+    sluice_status st = SLUICE_OK;
+    last_weights w;
+    TRY(placed_last(s, h, &w));
+    TRY(sluice_op_forward(s, &(sluice_op_forward_args){ .x = x,
+                                                        .packed = w.packed,
+                                                        .bias = w.bias,
+                                                        .c = h->classes,
+                                                        .out = sluice_rows(out, SLUICE_F32, x.rows, h->classes) }));
+out:
+    return st;
 }
 
 sluice_status head_logits(sluice *s, const sluice_head *h, sluice_view x, float *out)
 {
     sluice_status st = SLUICE_OK;
     piece_buffers p = { 0 };
+    bool seen = host_sees(s, out);
     TRY(check_width(s, h, x));
     if (x.rows == 0) goto out;
     if (head_is_linear(h)) {
         TRY(last_layer(s, h, x, out));
-        quarantine_logits(out, x.rows, h->classes, NULL);
+        if (seen) quarantine_logits(out, x.rows, h->classes, NULL);
         goto out;
     }
     TRY(buffers_new(s, h, x.rows, &p));
     for (int64_t i = 0; i < x.rows; i += p.rows) {
         int64_t n = x.rows - i < p.rows ? x.rows - i : p.rows;
-        const float *f;
-        TRY(run_layers(s, h, rows_of(x, i, n), &p, &f));
-        TRY(last_layer(s, h, sluice_rows(f, SLUICE_F32, n, head_feature_width(h)), out + i * h->classes));
-        quarantine_logits(out + i * h->classes, n, h->classes, p.bad);
+        sluice_view f;
+        float *z = out + i * h->classes;
+        TRY(last_input(s, h, rows_of(x, i, n), &p, &f));
+        TRY(last_layer(s, h, f, z));
+        if (seen) quarantine_logits(z, n, h->classes, on_device(s) ? NULL : p.bad);
     }
 out:
-    buffers_release(&p);
+    buffers_release(s, &p);
     return st;
 }
 
 static sluice_status scan_rows(sluice *s, const sluice_head *h, sluice_view x, const sluice_scores *out, float *logits)
 {
-    sluice_op_scan_args a = { .x = x,
-                              .packed = h->scan_packed,
-                              .bias = h->scan_bias,
-                              .c = h->classes,
-                              .temperature = h->temperature,
-                              .out = *out };
+    sluice_status st = SLUICE_OK;
+    last_weights w;
+    TRY(placed_last(s, h, &w));
+    sluice_op_scan_args a = {
+        .x = x, .packed = w.packed, .bias = w.bias, .c = h->classes, .temperature = h->temperature, .out = *out
+    };
     if (logits) a.logits = sluice_rows(logits, SLUICE_F32, x.rows, h->classes);
-    return sluice_op_scan(s, &a);
+    TRY(sluice_op_scan(s, &a));
+out:
+    return st;
 }
 
 sluice_status head_scan(sluice *s, const sluice_head *h, sluice_view x, const sluice_scores *out, float *logits)
 {
     sluice_status st = SLUICE_OK;
     piece_buffers p = { 0 };
+    bool seen = logits && host_sees(s, logits);
     TRY(check_width(s, h, x));
     if (x.rows == 0) goto out;
     if (head_is_linear(h)) {
         TRY(scan_rows(s, h, x, out, logits));
-        if (logits) quarantine_logits(logits, x.rows, h->classes, NULL);
+        if (seen) quarantine_logits(logits, x.rows, h->classes, NULL);
         goto out;
     }
     TRY(buffers_new(s, h, x.rows, &p));
@@ -358,13 +498,13 @@ sluice_status head_scan(sluice *s, const sluice_head *h, sluice_view x, const sl
         int64_t n = x.rows - i < p.rows ? x.rows - i : p.rows;
         sluice_scores o = scores_from(out, i);
         float *z = logits ? logits + i * h->classes : NULL;
-        const float *f;
-        TRY(run_layers(s, h, rows_of(x, i, n), &p, &f));
-        TRY(scan_rows(s, h, sluice_rows(f, SLUICE_F32, n, head_feature_width(h)), &o, z));
-        quarantine_scores(&o, n, p.bad);
-        if (z) quarantine_logits(z, n, h->classes, p.bad);
+        sluice_view f;
+        TRY(last_input(s, h, rows_of(x, i, n), &p, &f));
+        TRY(scan_rows(s, h, f, &o, z));
+        if (!on_device(s)) quarantine_scores(&o, n, p.bad);
+        if (seen) quarantine_logits(z, n, h->classes, on_device(s) ? NULL : p.bad);
     }
 out:
-    buffers_release(&p);
+    buffers_release(s, &p);
     return st;
 }

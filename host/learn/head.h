@@ -46,6 +46,7 @@ struct sluice_head {
     float temperature; /* > 0 */
     /* made by head_prepare(): the last DENSE, with mean and scale folded in when it is the only layer */
     float *scan_packed, *scan_bias;
+    uint64_t serial; /* another one after each head_prepare(): what devices keep a copy by */
     /* how it was trained */
     uint64_t pool_fingerprint;
     int64_t train_count;
@@ -82,7 +83,10 @@ void quarantine_logits(float *logits, int64_t n, int64_t c, const uint8_t *bad);
 sluice_status head_features(sluice *s, const sluice_head *h, sluice_view x, float *features);
 /* Logits of x [n, in_width] into out [n, classes]; the same bits whatever the number of rows in a call. */
 sluice_status head_logits(sluice *s, const sluice_head *h, sluice_view x, float *out);
-/* Scores of a block; linear heads through the scan op, others features then scan. logits [n, c] or NULL. */
+/* Scores of a block; linear heads through the scan op, others features then scan. logits [n, c] or NULL.
+ *
+ * On a device weights and room stay with s->exec, all arrays may lie on either side, and a deferred exec does not wait.
+ * Logits that the host cannot look at yet (device memory, or deferred) are not quarantined: the caller does it. */
 sluice_status head_scan(sluice *s, const sluice_head *h, sluice_view x, const sluice_scores *out, float *logits);
 
 /* A linear head (no mean, scale 1, temperature 1) from weights of another program.  weight_path: a PyTorch state dict as

@@ -63,7 +63,11 @@ static sluice_status parse_part(sluice *s, scoring *e, const char *text, size_t 
         return SLUICE_OK;
     }
     p->strategy = e->strategy_count;
-    return strategy_parse(s, text, length, &e->strategies[e->strategy_count++]);
+    strategy *st = &e->strategies[e->strategy_count++];
+    sluice_status bad = strategy_parse(s, text, length, st);
+    if (bad || !st->kind->rule.run) return bad;
+    return sluice_fail(s, SLUICE_E_USAGE, "'%s' picks rows with an eye on each other: it gives no row a score",
+                       st->text);
 }
 
 static sluice_status parse_scores(sluice *s, scoring *e)

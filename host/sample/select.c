@@ -3,7 +3,8 @@
  *     prepare   strategies or mix, source, rules, exclusions, what the manifest will say
  *     scan      one read feeds the candidates of every strategy      (some strategy needs scores)
  *     draw      hashes of ids alone; only the picked rows are read   (random, or power-random, and nothing else)
- *     collect   candidates become lists; the picked rows are read again for prediction and confidence
+ *     rules     candidates become picks, where a strategy has a rule for that
+ *     collect   picks become lists; the picked rows are read again for prediction and confidence
  *
  * Reading k rows again is cheaper than carrying two columns of n rows through the order, and gives the same bits,
  * because scoring is row-local. */
@@ -11,6 +12,7 @@
 #include "exact.h"
 #include "picks.h"
 #include "reader.h"
+#include "rule_run.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -88,7 +90,7 @@ static sluice_status check_source(sluice *s, const selection *e)
 {
     for (int i = 0; i < e->count; i++) {
         unsigned reads = strategy_reads(&e->strategies[i]);
-        if (reads && e->src.kind == SOURCE_FEATURES)
+        if (strategy_needs_head(&e->strategies[i]) && e->src.kind == SOURCE_FEATURES)
             return sluice_fail(s, SLUICE_E_USAGE, "strategy '%s' needs a head, or logits, or probs",
                                e->strategies[i].text);
         if (reads & READS(COLUMN_ENERGY) && e->src.kind == SOURCE_PROBS)
@@ -200,7 +202,14 @@ static sluice_status start_candidates(sluice *s, selection *e)
 {
     sluice_status st = SLUICE_OK;
     release_candidates(e);
-    for (int i = 0; i < e->count; i++) TRY(candidates_init(s, &e->candidates[i], &e->rules));
+    for (int i = 0; i < e->count; i++) {
+        pick_rules rules = e->rules;
+        if (e->strategies[i].kind->rule.run) { /* group and balance are its rule's affair */
+            rules = (pick_rules){ .seed = e->rules.seed };
+            rules.k = strategy_candidates(&e->strategies[i], e->rules.k, e->pool->rows - e->out.count);
+        }
+        TRY(candidates_init(s, &e->candidates[i], &rules));
+    }
 out:
     return st;
 }
@@ -351,6 +360,27 @@ out:
     return st;
 }
 
+/* ---- rules ---- */
+
+static bool has_rules(const selection *e)
+{
+    for (int i = 0; i < e->count; i++)
+        if (e->strategies[i].kind->rule.run) return true;
+    return false;
+}
+
+/* Candidates become picks, where the strategy has a rule for that. */
+static sluice_status run_rules(sluice *s, selection *e)
+{
+    sluice_status st = SLUICE_OK;
+    rule_inputs in = { e->pool, &e->src, e->a.labels, &e->out, &e->rules };
+    for (int i = 0; i < e->count; i++)
+        if (e->strategies[i].kind->rule.run)
+            TRY(rule_run(s, &in, &e->strategies[i], &e->candidates[i], &e->p->info.bytes));
+out:
+    return st;
+}
+
 /* ---- collect ---- */
 
 static void fill_pick(const selection *e, const sluice_entry *from, const char *strategy, sluice_pick *out)
@@ -435,12 +465,9 @@ static sluice_status run(sluice *s, selection *e)
     if (e->a.k > 0 && e->rules.k == 0)
         log_line(s, SLUICE_WARNING, "no row of %lld is left to pick", (long long)e->pool->rows);
     if (e->rules.k > 0) {
-        if (needs_scan(e)) {
-            TRY(scan(s, e));
-            if (e->src.classes) TRY(read_picked(s, e));
-        } else {
-            TRY(draw(s, e));
-        }
+        TRY(needs_scan(e) ? scan(s, e) : draw(s, e));
+        if (has_rules(e)) TRY(run_rules(s, e));
+        if (e->src.classes && (needs_scan(e) || has_rules(e))) TRY(read_picked(s, e));
         TRY(collect(s, e));
     }
     e->p->info.seconds = clock_seconds() - began;

@@ -1,14 +1,20 @@
 /* strategies.c - the table made from strategies.def, and the reading of "NAME:key=value". */
-#include "strategies.h"
+#include "batch.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static const strategy_kind kinds[] = {
 #define STRATEGY(name, reads, fill, parameters, what, paper, cost)                                                     \
-    { { name, parameters, (reads) != 0, what, paper, cost }, reads, fill },
+    { { name, parameters, (reads) != 0, what, paper, cost }, reads, fill, { .run = NULL } },
+#define BATCH(name, reads, fill, times, least, weight, rule, space, needs, parameters, what, paper, cost)              \
+    { { name, parameters, (reads) || (weight) || ((needs)&NEEDS_LOGITS), what, paper, cost },                          \
+      reads,                                                                                                           \
+      fill,                                                                                                            \
+      { times, least, weight, rule, space, needs } },
 #include "strategies.def"
 #undef STRATEGY
+#undef BATCH
 };
 enum { KINDS = sizeof kinds / sizeof *kinds, POWER = KINDS - 1 };
 static const char power_prefix[] = "power-";
@@ -85,7 +91,7 @@ sluice_status strategy_parse(sluice *s, const char *text, size_t length, strateg
     if (strncmp(name, power_prefix, prefix) == 0) {
         st.kind = &kinds[POWER];
         st.of = find_kind(name + prefix);
-        if (!st.of) return unknown_strategy(s, name);
+        if (!st.of || st.of->rule.run) return unknown_strategy(s, name);
     } else {
         st.kind = find_kind(name);
         if (!st.kind) return unknown_strategy(s, name);
@@ -127,7 +133,16 @@ out:
 }
 
 unsigned strategy_reads(const strategy *st) { return st->of ? st->of->reads : st->kind->reads; }
-bool strategy_needs_head(const strategy *st) { return strategy_reads(st) != 0; }
+bool strategy_needs_head(const strategy *st) { return st->of ? st->of->shown.needs_head : st->kind->shown.needs_head; }
+
+int64_t strategy_candidates(const strategy *st, int64_t k, int64_t left)
+{
+    const strategy_rule *r = &st->kind->rule;
+    if (!r->run || k == 0) return k;
+    double wanted = r->times * (double)k;
+    if (wanted < (double)r->least) wanted = (double)r->least;
+    return wanted < (double)left ? (int64_t)wanted + (wanted > (double)(int64_t)wanted) : left;
+}
 
 static column column_read(unsigned reads)
 {

@@ -32,10 +32,35 @@ typedef struct block_facts {
 typedef struct strategy strategy;
 typedef void strategy_fill(const strategy *st, const block_facts *b, float *out); /* out [rows], NaN: never picked */
 
+/* What a rule's vectors are. */
+typedef enum space {
+    SPACE_UNIT, /* features divided by their length */
+    SPACE_HEAD  /* what the head's last layer gets: standardised features of a linear head */
+} space;
+
+/* What a rule needs beyond its candidates. */
+enum {
+    NEEDS_SAMPLE = 1, /* the reference sample */
+    NEEDS_LOGITS = 2, /* a head: the candidates' logits */
+    NEEDS_TARGETS = 4 /* the classes of labelled rows */
+};
+
+struct batch;
+typedef struct strategy_rule {
+    /* candidates: the first max(times * k, least) by the score that fill gives */
+    double times;
+    int64_t least;
+    unsigned weight; /* READS() of the column that weighs candidates; 0: all weights are 1 */
+    sluice_status (*run)(sluice *s, struct batch *b); /* NULL: the candidates are the picks */
+    space space;
+    unsigned needs;
+} strategy_rule;
+
 typedef struct strategy_kind {
     sluice_strategy shown; /* name, parameters, texts */
     unsigned reads;        /* READS() of columns */
     strategy_fill *fill;
+    strategy_rule rule;
 } strategy_kind;
 
 enum { STRATEGY_PARAMETERS = 4 };
@@ -49,8 +74,10 @@ struct strategy {
 /* "margin,power-margin:beta=2".  E_USAGE: unknown name or parameter, bad value, one asked for twice. */
 sluice_status strategies_parse(sluice *s, const char *text, strategy **out_list, int *out_count);
 sluice_status strategy_parse(sluice *s, const char *text, size_t length, strategy *out);
-unsigned strategy_reads(const strategy *st);
+unsigned strategy_reads(const strategy *st); /* columns of the scan, for its filter */
 bool strategy_needs_head(const strategy *st);
+/* Candidates for k picks of `left` rows: a function of these alone. */
+int64_t strategy_candidates(const strategy *st, int64_t k, int64_t left);
 
 strategy_fill fill_column, fill_random, fill_power; /* strategies.c, scores/random.c, scores/power.c */
 static inline uint64_t block_id(const block_facts *b, int64_t i)

@@ -1,0 +1,88 @@
+/* batch.c - see batch.h. */
+#include "batch.h"
+
+#include "exact.h"
+
+#include <string.h>
+
+sluice_status batch_begin(sluice *s, batch *b)
+{
+    sluice_status st = SLUICE_OK;
+    b->picked = 0, b->turn = 1;
+    TRY_NEW(b->open, RAW(s, b->n, uint8_t));
+    TRY_NEW(b->pick, RAW(s, b->k, int64_t));
+    TRY_NEW(b->score, RAW(s, b->k, float));
+    memset(b->open, 1, (size_t)b->n);
+    if (b->limits && b->limits->group) TRY_NEW(b->taken, NEW(s, b->limits->group_count, int64_t));
+    if (b->limits && b->limits->classes) TRY_NEW(b->turns, NEW(s, b->limits->classes, int64_t));
+    for (int64_t i = 0; b->turns && i < b->n; i++) b->open[i] = b->prediction[i] >= 0;
+out:
+    return st;
+}
+
+void batch_release(batch *b)
+{
+    mem_free(b->open), mem_free(b->pick), mem_free(b->score), mem_free(b->taken), mem_free(b->turns);
+    b->open = NULL, b->pick = NULL, b->score = NULL, b->taken = NULL, b->turns = NULL;
+}
+
+int64_t batch_best(const batch *b, const float *value)
+{
+    int64_t best = -1;
+    for (int64_t i = 0; i < b->n; i++)
+        if (b->open[i] == 1 && (best < 0 ? value[i] == value[i] : value[i] > value[best])) best = i;
+    return best;
+}
+
+/* A group that has its share: none of its rows may be picked any more. */
+static void close_group(batch *b, int32_t group)
+{
+    for (int64_t i = 0; i < b->n; i++)
+        if (b->limits->group[b->entry[i].row] == group) b->open[i] = 0;
+}
+
+/* The rows of a class that had its turn wait until no other class has rows; then the next turn begins. */
+static void end_turn(batch *b, int64_t class)
+{
+    bool others = false;
+    for (int64_t i = 0; i < b->n; i++) {
+        if (b->open[i] == 1 && (int64_t)b->prediction[i] == class) b->open[i] = 2;
+        others |= b->open[i] == 1;
+    }
+    if (others) return;
+    b->turn++;
+    for (int64_t i = 0; i < b->n; i++)
+        if (b->open[i] == 2) b->open[i] = 1;
+}
+
+void batch_take(batch *b, int64_t i, float score)
+{
+    b->pick[b->picked] = i, b->score[b->picked++] = score;
+    b->open[i] = 0;
+    int32_t group = b->taken ? b->limits->group[b->entry[i].row] : -1;
+    if (group >= 0 && ++b->taken[group] == b->limits->per_group) close_group(b, group);
+    if (b->turns && ++b->turns[(int64_t)b->prediction[i]] >= b->turn) end_turn(b, (int64_t)b->prediction[i]);
+}
+
+sluice_status nearest_distances(sluice *s, const float *x, int64_t n, const float *y, int64_t m, int64_t d,
+                                float *out_distance)
+{
+    sluice_status st = SLUICE_OK;
+    float *packed = NULL;
+    int32_t *index = NULL;
+    for (int64_t i = 0; i < n; i++) out_distance[i] = ex_inf();
+    if (!m || !n) return SLUICE_OK;
+    TRY_NEW(packed, mem_raw(s, (m + 15) / 16 * 16, (size_t)(d ? d : 1) * sizeof *packed));
+    TRY_NEW(index, RAW(s, n, int32_t));
+    sluice_view rows = sluice_rows(y, SLUICE_F32, m, d);
+    TRY(sluice_op_pack(s, &(sluice_op_pack_args){ .w = rows, .out = packed }));
+    TRY(sluice_op_nearest(s, &(sluice_op_nearest_args){ .x = sluice_rows(x, SLUICE_F32, n, d),
+                                                        .y = rows,
+                                                        .packed = packed,
+                                                        .k = 1,
+                                                        .distance = out_distance,
+                                                        .index = index }));
+out:
+    mem_free(packed), mem_free(index);
+    return st;
+}

@@ -1,0 +1,73 @@
+/* batch.h - what a batch rule works on: candidates in memory, labelled rows, the reference sample; and what it picked.
+ *
+ * A strategy with a rule is filter x weight x rule x space (strategies.def): the filter makes the candidates, the space
+ * their vectors, the rule picks among them.  A rule is host code over ops, so it runs on every backend; its picks are a
+ * function of the batch alone.
+ *
+ * Candidates, labelled rows and sample stand in the order of their hash64(seed, id), then id: among equals the lower index
+ * wins, and a prefix of the sample is a smaller sample. */
+#ifndef BATCH_H
+#define BATCH_H
+
+#include "candidates.h"
+
+enum { SAMPLE_ROWS = 1 << 16 }; /* the reference sample: the unlabelled rows of lowest hash */
+
+typedef struct batch {
+    /* what is asked for */
+    int64_t k; /* picks, at most n */
+    uint64_t seed;
+    const double *value;      /* the strategy's parameters, in the order of its line */
+    int classes;              /* of head, labels or the parameter classes; 0: not known */
+    const pick_rules *limits; /* group, per_group and classes (balance) */
+
+    /* candidates */
+    int64_t n, d;
+    const float *x;            /* [n, d] in the rule's space */
+    const sluice_entry *entry; /* [n]; key: order key of the filter's score */
+    const float *weight;       /* [n] or NULL: every weight is 1 */
+    const float *logits;       /* [n, classes] or NULL */
+    const float *prediction;   /* [n], where limits balance */
+
+    /* labelled rows, in the same space */
+    int64_t m;
+    const float *labelled; /* [m, d] */
+    const int32_t *target; /* [m] or NULL */
+
+    /* reference sample, in the same space */
+    int64_t r;
+    const float *sample;        /* [r, d] */
+    const sluice_entry *drawn;  /* [r] */
+    const float *sample_weight; /* [r] or NULL */
+
+    /* made by batch_begin() */
+    uint8_t *open;  /* [n] 1: may be picked now, 2: when the turn of its class comes again, 0: not any more */
+    int64_t *taken; /* [groups] picks of each */
+    int64_t *turns; /* [classes] picks of each */
+    int64_t turn;   /* how many a class may have for now */
+
+    /* out */
+    int64_t picked;
+    int64_t *pick; /* [k] candidates in the order picked */
+    float *score;  /* [k] what each was worth to the rule when it was picked */
+} batch;
+
+typedef sluice_status batch_rule(sluice *s, batch *b);
+
+/* rules/: one file each */
+batch_rule rule_spread;
+
+sluice_status batch_begin(sluice *s, batch *b);
+void batch_release(batch *b); /* what batch_begin() made */
+
+/* The open candidate of the largest value, the lower index among equals; a NaN never.  -1: none. */
+int64_t batch_best(const batch *b, const float *value);
+/* Picks candidate i, which must be open.  Its group may be full then, and its class wait for the others. */
+void batch_take(batch *b, int64_t i, float score);
+static inline bool batch_full(const batch *b) { return b->picked == b->k; }
+
+/* Squared distances of rows x [n, d] to the nearest of y [m, d], infinity where m is 0. */
+sluice_status nearest_distances(sluice *s, const float *x, int64_t n, const float *y, int64_t m, int64_t d,
+                                float *out_distance);
+
+#endif

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """sass.py - what nvcc made of the hot kernels, held against the claims in their sources.
 
-    sass.py [--markdown] [--tools FOLDER] [--arch sm_90] OBJECTS SOURCE.cu...
+    sass.py [--markdown] [--tools FOLDER] [--arch sm_90] OBJECTS SOURCE...
 
-A claim is a comment of a .cu file, right before the kernel:
+A claim is a comment of a .cu or .cuh file, right before the kernel:
 
     /* sass: kernel=tile<float> registers<=128 shared<=49152 local=0 ffma>=88% hmma ldg128 */
 
@@ -16,7 +16,8 @@ A claim is a comment of a .cu file, right before the kernel:
     hmma        the kernel has tensor core instructions
     ldg128      it reads global memory 16 bytes at a time
 
-Each holds for every instantiation found in OBJECTS/<source>.o.  Exit 0: all hold; 1: some do not; 77: no disassembler.
+Each holds for every instantiation in OBJECTS/<source>.o, those of a .cuh in the objects of all sources.
+Exit 0: all hold; 1: some do not; 77: no disassembler.
 """
 import argparse
 import os
@@ -60,7 +61,7 @@ class Claim:
 
     def covers(self, kernel):
         name, _, arguments = self.kernel.partition('<')
-        return kernel.name == name and kernel.arguments.startswith(arguments.rstrip('>'))
+        return kernel.name == name and kernel.arguments.replace(' ', '').startswith(arguments.rstrip('>'))
 
 
 def claims_of(source):
@@ -74,7 +75,7 @@ class Kernel:
         signature = demangled.replace('(anonymous namespace)::', '').replace('void ', '', 1)
         head = re.match(r'(?:\w+::)*(\w+)(<.*>)?\(', signature)
         self.name = head[1] if head else signature
-        self.arguments = re.sub(r'\s|\(\w+\)', '', head[2][1:-1]) if head and head[2] else ''
+        self.arguments = re.sub(r'\(\w+\)', '', head[2][1:-1]).replace('> >', '>>') if head and head[2] else ''
         self.registers, self.shared = usage['REG'], max(usage['SHARED'] - CUDAS_OWN, 0)
         self.code = code                                     # [(address, opcode, target of a branch or None)]
         self.local = max(usage['STACK'], usage['LOCAL'], self.count('LDL', 'STL'))
@@ -127,10 +128,10 @@ def run(*command, text=None):
 
 
 def kernels_of(tool, arch, thing):
-    usage = {}
-    for name, line in re.findall(r'Function (\S+):\s*\n\s*(REG:.*)', run(tool, '-arch', arch, '-res-usage', thing)):
-        usage[name] = {k: int(v) for k, v in re.findall(r'([A-Z]+):(\d+)', line)}
-    parts = re.split(r'\n\s*Function : (\S+)', run(tool, '-arch', arch, '-sass', thing))[1:]
+    text = run(tool, '-arch', arch, '-res-usage', '-sass', thing)
+    usage = {name: {k: int(v) for k, v in re.findall(r'([A-Z]+):(\d+)', line)}
+             for name, line in re.findall(r'Function (\S+):\s*\n\s*(REG:.*)', text)}
+    parts = re.split(r'\n\s*Function : (\S+)', text)[1:]
     code = dict(zip(parts[::2], map(parse_code, parts[1::2])))
     names = sorted(usage)
     plain = run('c++filt', text='\n'.join(names)).splitlines() if names else []
@@ -155,15 +156,21 @@ def broken(claim, kernel):
 
 def check(tool, arch, objects, sources):
     """Yields (claim, kernel, failures); kernel is None where a claim covers nothing."""
+    kernels = {}
+
+    def of(stem):
+        if stem not in kernels:
+            kernels[stem] = kernels_of(tool, arch, objects / (stem + '.o'))
+        return kernels[stem]
+
     for source in sources:
-        claims = claims_of(source)
-        kernels = kernels_of(tool, arch, objects / (source.stem + '.o')) if claims else []
-        for claim in claims:
-            covered = [k for k in kernels if claim.covers(k)]
-            for kernel in covered:
+        stems = [source.stem] if source.suffix == '.cu' else [s.stem for s in sources if s.suffix == '.cu']
+        for claim in claims_of(source):
+            covered = {k.title(): k for stem in stems for k in of(stem) if claim.covers(k)}
+            for kernel in covered.values():
                 yield claim, kernel, list(broken(claim, kernel))
             if not covered:
-                yield claim, None, [f'no such kernel in {source.stem}.o for {arch}']
+                yield claim, None, [f'no such kernel in {" ".join(stems)} for {arch}']
 
 
 def find_tool(folder):

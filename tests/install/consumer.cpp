@@ -11,7 +11,9 @@ try {
     sluice *raw = nullptr;
     sluice_status opened = sluice_open(nullptr, &raw);
     std::unique_ptr<sluice, decltype(&sluice_close)> s(raw, sluice_close);
-    auto check = [&](sluice_status st) { if (st != SLUICE_OK) throw std::runtime_error(sluice_error(raw)); };
+    auto check = [&](sluice_status st) {
+        if (st != SLUICE_OK) throw std::runtime_error(sluice_error(raw));
+    };
     check(opened);
 
     sluice_pool *pool = nullptr;

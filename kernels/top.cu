@@ -1,10 +1,10 @@
 /* top.cu - the first k rows in the total order, running over blocks, filtered on a GPU.  Twin: top.c; top_state.h has
  * the order and the buffer, which stays with the host.
  *
- * Once k rows are known, a thread a row keeps what comes before the worst of them.  Until then, of a block of more than
- * k rows those from the k-th largest key on are kept, all ties too: the key is found digit by digit from the top, a
- * kernel that counts the rows of each digit and, at the head of the next, the choice of one.  The kept rows come back
- * in any order, but always the same ones, and the host adds them to its buffer.
+ * Once k rows are known, a thread keeps of its rows what comes before the worst of them.  Until then, and where that
+ * leaves too many, of a block of more than k rows those from the k-th largest key on are kept, all ties too.  The key is
+ * found digit by digit from the top: a kernel counts the rows of each value, and the next begins by choosing one.  The
+ * kept rows come back in any order, but always the same ones, and the host adds them to its buffer.
  *
  * Traffic a row: 4 bytes of score and a bit of skip once; five times where the k-th key is looked for, mostly from the
  * second-level cache; ids where keys tie.  16 bytes a row kept. */
@@ -56,8 +56,8 @@ struct search {
     choice chosen[DIGITS + 1];       /* after so many digits */
 };
 
-/* One digit more: the value that holds the left-th row from the top; 0 where there are fewer rows.  One full warp, eight
- * values a lane, descending. */
+/* One digit more: the value that holds the left-th row from the top; 0 where there are fewer rows.  One full warp,
+ * eight values a lane, descending. */
 static __device__ choice narrow(choice c, const uint32_t counts[VALUES])
 {
     int lane = (int)threadIdx.x % gpu::WARP, top = VALUES - 1 - 8 * lane;
@@ -83,7 +83,7 @@ static __device__ choice narrow(choice c, const uint32_t counts[VALUES])
     return { c.prefix << 8 | value, left };
 }
 
-/* The choice after so many digits.  Every block makes it anew, all the same one; the first keeps it for the next kernel. */
+/* The choice after so many digits.  Every block makes it anew, all the same; the first keeps it for the next kernel. */
 static __device__ choice choose(search *s, int digits, uint32_t k)
 {
     __shared__ choice c;
@@ -176,14 +176,27 @@ struct room {
 
 static size_t list_bytes(int64_t n) { return offsetof(kept_list, rows) + (size_t)n * sizeof(kept); }
 
-/* The kept rows of a piece of n: their number and the first of them at once, the others if there are more. */
-static void fetch(op_run &r, const room &m, int64_t n)
+static size_t early_bytes(int64_t n) { return list_bytes(n < EARLY ? n : (int64_t)EARLY); }
+
+/* Filters a piece; the number of kept rows is then known to the host, and the first of them. */
+static void filter(op_run &r, const rows &b, const sluice_top_state *t, const room &m, bool narrows)
 {
-    size_t early = list_bytes(n < EARLY ? n : (int64_t)EARLY);
+    dim3 grid = blocks(b.n, THREADS * EACH);
+    threshold limit = { t->worst, t->full, t->seed };
+    uint32_t k = narrows ? (uint32_t)t->k : 0;
     if (!r.ok()) return;
-    r.check(cudaMemcpyAsync(m.host, m.device, early, cudaMemcpyDeviceToHost, r.stream()));
+    r.check(cudaMemsetAsync(m.device, 0, offsetof(kept_list, rows), r.stream()));
+    if (narrows) r.check(cudaMemsetAsync(m.digits, 0, sizeof *m.digits, r.stream()));
+    for (int digits = 0; narrows && digits < DIGITS; digits++)
+        r.launch(top_count, grid, THREADS, 0, b, k, digits, m.digits);
+    r.launch(top_keep, grid, THREADS, 0, b, limit, k, narrows ? m.digits : nullptr, m.device);
+    r.check(cudaMemcpyAsync(m.host, m.device, early_bytes(b.n), cudaMemcpyDeviceToHost, r.stream()));
     r.wait();
-    size_t all = r.ok() ? list_bytes(m.host->count) : 0;
+}
+
+static void fetch_others(op_run &r, const room &m, int64_t n)
+{
+    size_t early = early_bytes(n), all = r.ok() ? list_bytes(m.host->count) : 0;
     if (all <= early) return;
     r.check(cudaMemcpyAsync((char *)m.host + early, (char *)m.device + early, all - early, cudaMemcpyDeviceToHost,
                             r.stream()));
@@ -192,17 +205,11 @@ static void fetch(op_run &r, const room &m, int64_t n)
 
 static void add_piece(op_run &r, const rows &b, sluice_top_state *t, const room &m)
 {
-    bool narrows = !t->full && t->k < b.n;
-    uint32_t k = narrows ? (uint32_t)t->k : 0;
-    dim3 grid = blocks(b.n, THREADS * EACH);
-    threshold limit = { t->worst, t->full, t->seed };
-    if (!r.ok()) return;
-    r.check(cudaMemsetAsync(m.device, 0, offsetof(kept_list, rows), r.stream()));
-    if (narrows) r.check(cudaMemsetAsync(m.digits, 0, sizeof *m.digits, r.stream()));
-    for (int digits = 0; narrows && digits < DIGITS; digits++)
-        r.launch(top_count, grid, THREADS, 0, b, k, digits, m.digits);
-    r.launch(top_keep, grid, THREADS, 0, b, limit, k, narrows ? m.digits : nullptr, m.device);
-    fetch(r, m, b.n);
+    bool may_narrow = t->k < b.n, narrows = may_narrow && !t->full;
+    filter(r, b, t, m, narrows);
+    /* Where scores rise from piece to piece, nearly all rows come before the worst of the past. */
+    if (r.ok() && may_narrow && !narrows && m.host->count > 2 * t->k) filter(r, b, t, m, true);
+    fetch_others(r, m, b.n);
     for (uint32_t j = 0; r.ok() && j < m.host->count; j++) {
         const kept &e = m.host->rows[j];
         top_add(t, top_entry(t->seed, e.id, b.first_row + e.i, e.key));

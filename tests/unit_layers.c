@@ -1,5 +1,7 @@
 /* unit_layers.c - training of layer lines: gradients against finite differences of a network in double, the same weights on
- * every tier and thread count, the calibration split, early stopping, and that it learns. */
+ * every tier and thread count, a GPU's loss curve beside the CPU's, the calibration split, early stopping, and that it
+ * learns.  The cases that visit every tier have the word in their names. */
+#include "backends.h"
 #include "device.h"
 #include "harness.h"
 #include "learn.h"
@@ -167,7 +169,7 @@ static void gradients(const char *line, int64_t h, int64_t w, int64_t c, int wei
     static float x[ROWS * 2048];
     const batch_rows b = { x, target, ROWS, weighted ? weight : NULL };
     for (int t = 0; t < tier_count(); t++) {
-        if (!case_is("gradients of %s on %dx%dx%d weighted=%d, %s", line, (int)h, (int)w, (int)c, weighted,
+        if (!case_is("gradients of %s on %dx%dx%d weighted=%d, tier %s", line, (int)h, (int)w, (int)c, weighted,
                      tier_name(t)))
             continue;
         sluice *s = tier_open(t, 2);
@@ -268,29 +270,70 @@ static bool same_head(const sluice_head *a, const sluice_head *b)
     return same;
 }
 
+/* A GPU may take its gradients from a library: its weights are its own, the same on each repeat. */
 static void same_bits(const char *line, const char *optimizer)
 {
     if (!case_is("%s by %s: the same weights on every tier and thread count", line, optimizer)) return;
     data train = bars(90, 3, 1);
     sluice_train_args a = args_of(line, 2);
-    sluice_head *first = NULL, *other = NULL;
+    sluice_head *first = NULL, *gpu = NULL, *other = NULL;
     a.optimizer = optimizer, a.class_weights = "balanced", a.batch = 20;
     for (int t = 0; t < tier_count(); t++)
         for (int threads = 1; threads <= 2; threads++) {
             sluice *s = tier_open(t, threads);
+            sluice_head **same = on_device(s) ? &gpu : &first;
             other = NULL;
             CHECK_OK(s, train_layers(s, &train.t, &a, &other));
-            if (!first) first = other;
-            else if (other) CHECK(same_head(first, other), "%s, %d threads", tier_name(t), threads);
-            if (other != first) sluice_head_free(other);
+            if (!*same) *same = other;
+            else if (other) CHECK(same_head(*same, other), "%s, %d threads", tier_name(t), threads);
+            if (other != *same) sluice_head_free(other);
             sluice_close(s);
         }
-    sluice *s = tier_open(0, 1);
+    sluice *s = tier_open(tier_count() - 1, 1);
     a.seed++;
     CHECK_OK(s, train_layers(s, &train.t, &a, &other));
     CHECK(!same_head(first, other), "another seed gives another head");
-    sluice_head_free(first), sluice_head_free(other);
+    sluice_head_free(first), sluice_head_free(gpu), sluice_head_free(other);
     sluice_close(s);
+    data_free(&train);
+}
+
+enum { EPOCHS = 6 };
+
+static void curve_of(sluice *s, const train_set *t, const char *line, double loss[EPOCHS][2])
+{
+    sluice_train_args a = args_of(line, EPOCHS);
+    sluice_head *h = NULL;
+    char text[200];
+    int epoch = 0;
+    a.loss_log = test_path("curve.csv"), a.rate = 0.005;
+    CHECK_OK(s, train_layers(s, t, &a, &h));
+    sluice_head_free(h);
+    FILE *f = fopen(a.loss_log, "r");
+    while (f && fgets(text, sizeof text, f))
+        if (epoch < EPOCHS && sscanf(text, "%*d,%lf,%lf", &loss[epoch][0], &loss[epoch][1]) == 2) epoch++;
+    if (f) fclose(f);
+    CHECK(epoch == EPOCHS, "%d epochs in the log", epoch);
+}
+
+/* docs/heads.md: over these few epochs the sums' other order has not grown to a thousandth of a loss. */
+static void same_curve(const char *line)
+{
+    if (!case_is("%s: the same loss curve on every tier", line)) return;
+    data train = bars(120, 3, 1);
+    double want[EPOCHS][2] = { 0 };
+    for (int t = tier_count() - 1; t >= 0; t--) {
+        sluice *s = tier_open(t, 2);
+        double got[EPOCHS][2] = { 0 };
+        curve_of(s, &train.t, line, got);
+        if (t == tier_count() - 1) memcpy(want, got, sizeof want);
+        for (int i = 0; i < EPOCHS; i++)
+            for (int j = 0; j < 2; j++)
+                CHECK_NEAR(got[i][j], want[i][j], 1e-3 * want[i][j], "%s, %s loss of epoch %d", tier_name(t),
+                           j ? "calibration" : "training", i + 1);
+        CHECK(got[EPOCHS - 1][0] < 0.9 * got[0][0], "%s: from %g to %g", tier_name(t), got[0][0], got[EPOCHS - 1][0]);
+        sluice_close(s);
+    }
     data_free(&train);
 }
 
@@ -437,6 +480,9 @@ int main(int argc, char **argv)
     learns("mlp:64,relu,linear", "adamw", 0.5); /* a bar anywhere is hard for it; chance is 0.33 */
     same_bits("conv3:8,relu,pool2,drop:0.25,conv3:17,relu,gap,linear", "adamw");
     same_bits("conv5:5/2,relu,mlp:9,relu,linear", "sgd");
+    same_bits("drop:0.1,mlp:9,relu,drop:0.5,linear", "adamw");
+    same_curve("mlp:24,relu,drop:0.2,linear");
+    same_curve("conv3:6,pool2,relu,conv3:8,relu,gap,linear");
     logits_of_head();
     split_of(100, 20, 20), split_of(49, 10, 0), split_of(100, 4, 0), split_of(100, 5, 19), split_of(51, 5, 9);
     stops_early();

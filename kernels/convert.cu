@@ -1,11 +1,11 @@
 /* convert.cu - rows of one type into another, standardised or L2-normalised on the way, on a GPU.  Twin: convert.c.
  *
- * A block takes 32 rows, eight neighbouring lanes one of them, eight values a lane at a time.  Where lengths are needed,
- * the rows first pass through shared memory in tiles of 64 columns, and the first warp follows 32 chains side by side: a
- * sum of squares is ascending.  Then the lanes read their rows again and write what becomes of them.
+ * A block takes 32 rows, eight neighbouring lanes one of them, eight values a lane at a time.  Where lengths are
+ * needed, the rows first pass through shared memory in tiles of 64 columns, and the first warp follows 32 chains side
+ * by side: a sum of squares is ascending.  Then the lanes read their rows again and write what becomes of them.
  *
- * Traffic a row: its bytes read once and written once.  With lengths or i8 scales it is read twice, the second time from
- * the second-level cache as long as 32 rows of every block under way fit there. */
+ * Traffic a row: its bytes read once and written once.  With lengths or i8 scales it is read twice, the second time
+ * from the second-level cache as long as 32 rows of every block under way fit there. */
 #include "cuda.h"
 #include "four.h"
 #include "uncertainty.h" /* ex_or_nan */
@@ -144,8 +144,9 @@ static __device__ __forceinline__ void measure(const conversion &c, int64_t i, u
     *out_most = most, *out_squares = squares[row];
 }
 
-/* grid ceil(n / ROWS), block THREADS, 17 KiB of shared memory.  x [n, d] of T, out [n, d], out_scale [n]. */
-/* sass: kernel=convert_rows registers<=48 local=0 ldg128 */
+/* grid ceil(n / ROWS), block THREADS, 17 KiB of shared memory: five blocks a multiprocessor.
+ * x [n, d] of T, out [n, d], out_scale [n]. */
+/* sass: kernel=convert_rows registers<=48 shared<=17408 local=0 ldg128 */
 template <class T> __global__ static void convert_rows(conversion c)
 {
     int64_t i = (int64_t)blockIdx.x * ROWS + threadIdx.x / LANES;

@@ -1,8 +1,8 @@
 /* downsample.cu - pooling of NHWC images and its gradient on a GPU: downsample and upsample.  Twin: downsample.c.
  *
- * A block takes a row of windows of one image: threadIdx.x runs along the channels, four a thread, threadIdx.y along the
- * windows, so that neighbours read neighbouring bytes and no index is divided in a loop.  A thread takes the pixels of
- * its window in the order (y, x).
+ * A block takes a row of windows of one image: threadIdx.x runs along the channels, four a thread, threadIdx.y along
+ * the windows, so that neighbours read neighbouring bytes and no index is divided in a loop.  A thread takes the pixels
+ * of its window in the order (y, x).
  *
  * Traffic a channel of a window of p pixels: down 4 p + 4 bytes, up 4 + 4 p, for MAX 4 + 8 p. */
 #include "cuda.h"
@@ -112,8 +112,8 @@ static __device__ __forceinline__ void spread_evenly(const windows &q, int64_t s
         for (int64_t i = 0; i < size_x; i++) store_four(out + place(q, y, i, 0), v, left);
 }
 
-/* grid n ceil(h / size_y), block threads_of().  x, out [n, h w c] (x: MAX alone), g [n, out_h out_w c].  The rest of the
- * image that no window covers is windows too, cut short, which get 0: each pixel is written by one thread. */
+/* grid n ceil(h / size_y), block threads_of().  x, out [n, h w c] (x: MAX alone), g [n, out_h out_w c].  The rest of
+ * the image that no window covers is windows too, cut short, which get 0: each pixel is written by one thread. */
 /* sass: kernel=upsample registers<=56 local=0 ldg128 */
 __global__ static void upsample(windows q, sluice_view x, sluice_view g, sluice_view out)
 {

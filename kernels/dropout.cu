@@ -1,5 +1,5 @@
-/* dropout.cu - zero entries by counter-based masks and rescale on a GPU, a thread per draw of four words, which are four
- * neighbouring entries.  Twin: dropout.c.
+/* dropout.cu - zero entries by counter-based masks and rescale on a GPU, a thread per draw of four words, which are
+ * four neighbouring entries.  Twin: dropout.c.
  *
  * Traffic an entry: 4 bytes read, 4 written, against about 25 integer operations of Philox. */
 #include "cuda.h"

@@ -1,5 +1,5 @@
-/* finite.cu - which rows hold a NaN or an infinity, by their exponent bits, on a GPU.  Eight lanes share a row: together
- * they read one 128-byte line of it at a time.  Twin: finite.c.
+/* finite.cu - which rows hold a NaN or an infinity, by their exponent bits, on a GPU.  Eight lanes share a row:
+ * together they read one 128-byte line of it at a time.  Twin: finite.c.
  *
  * Traffic a row: its bytes once and one byte written; a scale alone where the values are integers. */
 #include "cuda.h"

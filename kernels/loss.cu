@@ -1,8 +1,8 @@
 /* loss.cu - weighted softmax cross-entropy and its gradient on a GPU.  Twin: loss.c, which has the formulas.
  *
- * Sixteen lanes share a row, one for each partial sum of uncertainty.h: lane p takes the classes p, p + 16, ... in order,
- * and the fold by halves is four shuffles.  The losses of rows are added by a second kernel, one thread for each block
- * of 4,096 rows because that sum has an order; a third adds the blocks.
+ * Sixteen lanes share a row, one for each partial sum of uncertainty.h: lane p takes the classes p, p + 16, ... in
+ * order, and the fold by halves is four shuffles.  The losses of rows are added by a second kernel, one thread for each
+ * block of 4,096 rows because that sum has an order; a third adds the blocks.
  *
  * Traffic a row: 4 c bytes read from memory, twice more from cache, 4 c written where the gradient is wanted; 9 bytes
  * between the kernels. */

@@ -1,6 +1,6 @@
 /* step.cu - one step of an optimizer on a GPU, four weights a thread: adam and sgd.  Twin: step.c.
  *
- * Traffic a weight: adam reads 16 bytes and writes 12, sgd reads 12 and writes 8; 14 and 3 operations hide behind it. */
+ * Traffic a weight: adam reads 16 bytes and writes 12, sgd reads 12 and writes 8; a dozen operations hide behind it. */
 #include "cuda.h"
 #include "exact.h"
 #include "four.h"

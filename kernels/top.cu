@@ -2,9 +2,9 @@
  * the order and the buffer, which stays with the host.
  *
  * Once k rows are known, a thread keeps of its rows what comes before the worst of them.  Until then, and where that
- * leaves too many, of a block of more than k rows those from the k-th largest key on are kept, all ties too.  The key is
- * found digit by digit from the top: a kernel counts the rows of each value, and the next begins by choosing one.  The
- * kept rows come back in any order, but always the same ones, and the host adds them to its buffer.
+ * leaves too many, of a block of more than k rows those from the k-th largest key on are kept, all ties too.  The key
+ * is found digit by digit from the top: a kernel counts the rows of each value, and the next begins by choosing one.
+ * The kept rows come back in any order, but always the same ones, and the host adds them to its buffer.
  *
  * Traffic a row: 4 bytes of score and a bit of skip once; five times where the k-th key is looked for, mostly from the
  * second-level cache; ids where keys tie.  16 bytes a row kept. */

@@ -269,6 +269,10 @@ void bench_head(const sluice *s)
     char text[512];
     print_machine();
     if (bench_gpu(s)) s->backend->describe(s->exec.device, text, sizeof text), printf("# %s\n", text);
+    if (limits)
+        printf("# copy within the device %.0f GB/s, read %.0f GB/s, upload %.1f GB/s, multiply-adds %.1f TFLOP/s\n",
+               limits->copy_rate() / 1e9, limits->read_rate() / 1e9, limits->upload_rate() / 1e9,
+               limits->fma_rate() / 1e12);
     printf("# sluice %s, %s, %d threads; limit = max(bytes / read rate, flops / fma rate%s), rates of the same run\n",
            sluice_version(), s->backend->name, s->threads, bench_gpu(s) ? " / share of FMA" : "");
     printf("%-28s %9s %9s %9s %9s %9s %9s %9s %9s %7s %7s\n", "case", "median s", "p95 s", "Mrows/s", "GB/s", "GFLOP/s",

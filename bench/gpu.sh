@@ -36,7 +36,7 @@ echo "commit $(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
 if ! { cmake --preset cuda -B $build -DSLUICE_CUDA_ARCHITECTURES=native -DSLUICE_BENCH=ON &&
-       cmake --build $build -j "$(nproc)" --target bench_scan bench_top bench_forward gpu_limits sluice_cuda sluice_program; } >"$log" 2>&1; then
+       cmake --build $build -j "$(nproc)" --target bench_scan bench_top bench_forward bench_select gpu_limits sluice_cuda sluice_program; } >"$log" 2>&1; then
     tail -n 40 "$log"
     exit 1
 fi
@@ -49,6 +49,9 @@ timed $build/bench/bench_scan --devices cuda:0 --runs 9
 echo "== top and forward alone"
 timed $build/bench/bench_top --devices cuda:0 --runs 5
 timed $build/bench/bench_forward --devices cuda:0 --runs 9
+
+echo "== sluice_select end to end: pool in host memory, page cache, disk"
+timed $build/bench/bench_select --devices cuda:0 --runs 5
 
 echo "== torch on the same card"
 python=build/peers/bin/python

@@ -101,6 +101,16 @@ double read_rate()
            });
 }
 
+double upload_rate()
+{
+    const size_t bytes = BYTES / 4;
+    char *pinned = nullptr;
+    if (cudaHostAlloc(&pinned, bytes, cudaHostAllocDefault) != cudaSuccess) return 0;
+    double seconds = best_seconds([=] { cudaMemcpyAsync(to, pinned, bytes, cudaMemcpyHostToDevice, stream); });
+    cudaFreeHost(pinned);
+    return (double)bytes / seconds;
+}
+
 double fma_rate()
 {
     int blocks = multiprocessors * 64;
@@ -172,4 +182,4 @@ double product(int64_t, int64_t, int64_t, int) { return 0; }
 } // namespace
 
 extern "C" __attribute__((visibility("default")))
-const gpu_limits gpu_limits_table = { open_device, copy_rate, read_rate, fma_rate, product };
+const gpu_limits gpu_limits_table = { open_device, copy_rate, read_rate, upload_rate, fma_rate, product };

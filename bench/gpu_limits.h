@@ -15,6 +15,7 @@ typedef struct gpu_limits {
     const char *(*open)(int device); /* NULL, or why nothing can be measured */
     double (*copy_rate)(void);       /* bytes per second, read and written, of a copy within the device */
     double (*read_rate)(void);       /* bytes per second of a kernel that only reads */
+    double (*upload_rate)(void);     /* bytes per second from pinned host memory to the device */
     double (*fma_rate)(void);        /* operations per second, two each, of independent f32 fma in registers */
     double (*product)(int64_t n, int64_t d, int64_t c,
                       int kind); /* seconds of cuBLAS for [n, d] x [d, c]; 0: no cuBLAS */

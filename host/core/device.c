@@ -58,6 +58,20 @@ void dev_unseat(sluice *s, void *seat, const void *array)
     if (seat != array) dev_free(s, seat);
 }
 
+bool dev_pin(sluice *s, void *array, size_t bytes)
+{
+    if (!s->backend->pin) return false;
+    if (s->backend->pin(&s->exec, array, bytes) == SLUICE_OK) return true;
+    log_line(s, SLUICE_DEBUG, "copies to the device will wait: %s", s->error);
+    s->error[0] = 0;
+    return false;
+}
+
+void dev_unpin(sluice *s, void *array, bool pinned)
+{
+    if (pinned) s->backend->unpin(&s->exec, array);
+}
+
 /* ---- what stays with an exec ---- */
 
 enum { ROOM = 0, KEPT_BYTES = 256 << 20 }; /* the owner of rooms; of one exec's arrays, beside the newest owner's */

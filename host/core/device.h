@@ -21,6 +21,11 @@ void *dev_seat(sluice *s, void *array, int64_t count, size_t size);
 void *dev_seat_filled(sluice *s, void *array, int64_t count, size_t size); /* and copied */
 void dev_unseat(sluice *s, void *seat, const void *array);
 
+/* Makes copies of host memory to and from a device faster.  False where there is no device, or the system's limit on
+ * locked memory forbids it: copies are no less right then. */
+bool dev_pin(sluice *s, void *array, size_t bytes);
+void dev_unpin(sluice *s, void *array, bool pinned);
+
 /* What stays with s->exec from call to call, until exec_free().
  * dev_keep: an array of the host where ops compute, the array itself on a CPU; copied when (owner, part) comes for the
  * first time, and dropped when newer owners' arrays want the memory.

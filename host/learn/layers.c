@@ -25,12 +25,16 @@ typedef struct window {
     int64_t rows; /* room, whole batches */
     float *x;     /* [rows, width] gathered by the host */
     int32_t *target;
+    bool pinned; /* x */
     float *seat_x;
     int32_t *seat_target;
     double *loss, *seat_loss; /* [batches] */
 } window;
 
-enum { WINDOW_BYTES = 64 << 20 }; /* of a device's */
+enum {
+    WINDOW_BYTES = 64 << 20,  /* of a device's */
+    PARALLEL_FLOATS = 1 << 20 /* from which a window is gathered by several threads */
+};
 
 typedef struct training {
     sluice *s;
@@ -216,6 +220,7 @@ static sluice_status window_new(training *r)
     TRY_NEW(w->x, mem_raw(s, w->rows, (size_t)width * sizeof(float)));
     TRY_NEW(w->target, RAW(s, w->rows, int32_t));
     TRY_NEW(w->loss, RAW(s, batches, double));
+    w->pinned = dev_pin(s, w->x, (size_t)(w->rows * width) * sizeof(float));
     TRY_NEW(w->seat_x, dev_seat(s, w->x, w->rows, (size_t)width * sizeof(float)));
     TRY_NEW(w->seat_target, dev_seat(s, w->target, w->rows, sizeof(int32_t)));
     TRY_NEW(w->seat_loss, dev_seat(s, w->loss, batches, sizeof(double)));
@@ -226,6 +231,7 @@ out:
 static void window_release(sluice *s, window *w)
 {
     dev_unseat(s, w->seat_x, w->x), dev_unseat(s, w->seat_target, w->target), dev_unseat(s, w->seat_loss, w->loss);
+    dev_unpin(s, w->x, w->pinned);
     mem_free(w->x), mem_free(w->target), mem_free(w->loss);
 }
 
@@ -264,6 +270,8 @@ static sluice_status load_window(training *r, int64_t first, int64_t rows)
     const window *w = &r->win;
     size_t row_bytes = (size_t)t->width * sizeof(float);
     sluice_view x = sluice_rows(w->seat_x, SLUICE_F32, rows, t->width);
+    int threads = rows * t->width >= PARALLEL_FLOATS ? r->s->threads : 1;
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t i = 0; i < rows; i++) {
         int64_t row = r->order[first + i];
         memcpy(w->x + i * t->width, t->x + row * t->width, row_bytes);

@@ -222,6 +222,18 @@ typedef struct sluice_op_relax_args {
     int32_t index;
 } sluice_op_relax_args;
 
+/* Adds every row i of x [n, d] f32, |x| <= 1, to its cell: sum[cell[i]][k] += rint(weight[i] x[i][k] 2^40), the product in
+ * double, and mass[cell[i]] += rint(weight[i] 2^40).  weight NULL: 1; 0 <= weight <= 1.  A cell of -1 takes nothing.
+ * Integers: exact whatever the order; n <= 2^22 rows cannot overflow a sum that began at 0. */
+typedef struct sluice_op_accumulate_args {
+    sluice_view x;
+    const int32_t *cell; /* [n] -1 .. cells-1 */
+    const float *weight; /* [n] or NULL */
+    int64_t cells;
+    int64_t *sum;  /* inout [cells, d] */
+    int64_t *mass; /* inout [cells] */
+} sluice_op_accumulate_args;
+
 /* ---- training ---- */
 
 /* Mean over rows of weight[class] * cross-entropy, as a double sum over fixed blocks of 4,096 rows in order;

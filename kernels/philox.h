@@ -14,7 +14,8 @@ typedef enum ex_purpose {
     EX_SHUFFLE = 3 << 27, /* order of training rows         */
     EX_INIT = 4 << 27,    /* initial weights                */
     EX_FOLDS = 5 << 27,   /* folds and calibration splits   */
-    EX_START = 6 << 27    /* the first labelled rows        */
+    EX_START = 6 << 27,   /* the first labelled rows        */
+    EX_CLUSTER = 7 << 27  /* where k-means begins           */
 } ex_purpose;
 
 EX_FN void ex_philox(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4])

@@ -295,6 +295,16 @@ static sluice_status check_relax(sluice *s, const sluice_op_relax_args *a)
     return SLUICE_OK;
 }
 
+static sluice_status check_accumulate(sluice *s, const sluice_op_accumulate_args *a)
+{
+    CHECKED(check_f32(s, "accumulate: x", &a->x));
+    REQUIRE(a->x.rows <= (int64_t)1 << 22, E_SHAPE, "accumulate: %lld rows might overflow a sum, at most %d do not",
+            (ll)a->x.rows, 1 << 22);
+    REQUIRE(a->cells >= 0 && a->cells <= INT32_MAX, E_SHAPE, "accumulate: %lld cells", (ll)a->cells);
+    REQUIRE((a->cell && a->sum && a->mass) || !a->x.rows, E_SHAPE, "accumulate: an array is missing");
+    return SLUICE_OK;
+}
+
 static sluice_status check_gate(sluice *s, const sluice_op_gate_args *a)
 {
     CHECKED(check_f32(s, "gate: y", &a->y));

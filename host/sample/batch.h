@@ -55,7 +55,7 @@ typedef struct batch {
 typedef sluice_status batch_rule(sluice *s, batch *b);
 
 /* rules/: one file each */
-batch_rule rule_spread;
+batch_rule rule_spread, rule_cells, rule_trio;
 
 sluice_status batch_begin(sluice *s, batch *b);
 void batch_release(batch *b); /* what batch_begin() made */

@@ -1,6 +1,10 @@
 /* forward.cu - rows times weights plus bias, optional relu, on a GPU.  Twin: forward.c.  The sums: few.cu, tile.cu. */
 #include "linear.cuh"
 
+/* By cuBLAS: false, with nothing done, where it cannot.  Absent where it is not built. */
+__attribute__((weak)) bool library_forward(op_run &r, const sluice_view &x, const float *packed, const float *bias,
+                                           int64_t c, int relu, const sluice_view &out);
+
 sluice_status cuda_op_forward(sluice_exec *x, const sluice_op_forward_args *a)
 {
     op_run r(x, "forward");
@@ -8,7 +12,10 @@ sluice_status cuda_op_forward(sluice_exec *x, const sluice_op_forward_args *a)
     p.x = r.in(a->x), p.out = r.out(a->out);
     p.packed = a->packed, p.bias = r.in(a->bias, a->c);
     p.c = a->c, p.relu = a->relu;
-    if (x->math == SLUICE_MATH_LIBRARY && library_forward && library_forward(r, p)) return r.end();
+    if (x->math == SLUICE_MATH_LIBRARY && library_forward) {
+        p.packed = r.in(p.packed, (int64_t)sluice_packed_floats(p.c, p.x.cols));
+        if (library_forward(r, p.x, p.packed, p.bias, p.c, p.relu, p.out)) return r.end();
+    }
     linear_run(r, p);
     return r.end();
 }

@@ -15,9 +15,6 @@ struct linear {
     scorer scores;
 };
 
-/* SLUICE_MATH_LIBRARY: true if cuBLAS does it, with whatever failure r then holds.  Absent where it is not built. */
-__attribute__((weak)) bool library_forward(op_run &r, const linear &p);
-
 void few_classes(op_run &r, const linear &p); /* packed of either side */
 void tile_classes(op_run &r, const linear &p);
 

@@ -12,6 +12,7 @@
  * themselves, small beside what the first layer makes of them. */
 #include "chains.h"
 #include "cuda.h"
+#include "libraries.h"
 
 namespace {
 
@@ -235,14 +236,13 @@ __global__ void widen(sluice_view x, float *to)
     if (i < x.rows) to[t] = widened(view_row<const void>(x, i), x.type, t % x.cols);
 }
 
-/* The rows of x as f32, and their distance in floats. */
-const float *widened_rows(op_run &r, const sluice_view &x, int64_t *pitch)
+/* The rows of x as f32; those of i8 and u8 without their scale. */
+sluice_view widened_rows(op_run &r, const sluice_view &x)
 {
-    *pitch = x.rows > 1 && x.type == SLUICE_F32 ? (int64_t)(x.stride / sizeof(float)) : x.cols;
-    if (x.type == SLUICE_F32) return (const float *)x.data;
+    if (x.type == SLUICE_F32) return x;
     float *wide = r.scratch<float>(x.rows * x.cols);
     r.launch(widen, blocks(x.rows * x.cols, THREADS), THREADS, 0, x, wide);
-    return wide;
+    return { wide, x.rows, x.cols, (size_t)x.cols * sizeof(float), SLUICE_F32, nullptr };
 }
 
 } // namespace
@@ -257,12 +257,13 @@ sluice_status cuda_op_conv(sluice_exec *x, const sluice_op_conv_args *a)
     p.rows = from.rows, p.in_h = (int)q->h, p.in_w = (int)q->w, p.c = (int)q->cin, p.spread = 1;
     p.kernel = (int)q->kernel, p.stride = (int)q->stride, p.top = (int)q->pad;
     p.out_h = (int)q->out_h, p.out_w = (int)q->out_w, p.out_c = (int)q->cout;
-    p.from = widened_rows(r, from, &p.from_pitch);
+    sluice_view wide = widened_rows(r, from);
+    p.from = (const float *)wide.data, p.from_pitch = (int64_t)(wide.stride / sizeof(float));
     p.packed = r.in(a->packed, (int64_t)sluice_packed_floats(q->cout, q->kernel * q->kernel * q->cin));
     p.bias = r.in(a->bias, q->cout), p.scale = from.scale, p.relu = a->relu;
     p.scaled = from.type == SLUICE_I8 || from.type == SLUICE_U8;
     p.to = (float *)out.data, p.to_pitch = (int64_t)(out.stride / sizeof(float));
-    convolve_all(r, p);
+    if (p.scaled || !library_conv(r, *q, wide, p.packed, p.bias, p.relu, out)) convolve_all(r, p);
     return r.end();
 }
 
@@ -285,6 +286,7 @@ sluice_status cuda_op_conv_input(sluice_exec *x, const sluice_op_conv_input_args
     int64_t taps = q->kernel * q->kernel, floats = (int64_t)sluice_packed_floats(q->cin, taps * q->cout);
     sluice_view from = r.in(a->g), out = r.out(a->out);
     const float *w = r.in(a->w, q->cout * taps * q->cin);
+    if (library_conv_input(r, *q, from, w, out)) return r.end();
     float *turned = r.scratch<float>(floats);
     r.launch(turn, blocks(floats, THREADS), THREADS, 0, w, (int)taps, (int)q->cout, (int)q->cin, turned, floats);
     windows p = {};
@@ -351,7 +353,7 @@ template <int M> __global__ void __launch_bounds__(THREADS) weight(weight_sums p
     int depth = (int)images * p.out_h * p.out_w, left = depth - first;
     chains<EACH, 4> sums = {};
 
-    /* This thread fetches column `mine` of the tile, and of the gradient where that has as many, at each STEP-th pixel. */
+    /* This thread fetches column `mine` of the tile, and of the gradient if that has as many, at each STEP-th pixel. */
     int width = p.w * p.cin, n = column + mine, run = p.kernel * p.cin, y = n / run - p.pad;
     bool of_g = mine < M && channel + mine < p.cout, of_x = n < p.depth;
     float outside = n == p.depth ? 1.0f : 0.0f; /* of the bias */
@@ -397,7 +399,7 @@ template <int M> __global__ void __launch_bounds__(THREADS) weight(weight_sums p
                 to[(int64_t)(channel + tm + m) * p.columns + column + tn + c] = sums.sum[m][c];
 }
 
-/* grid ceil(cout columns / THREADS), block THREADS.  out [cout, depth], bias [cout] (+)= the blocks' sums, ascending. */
+/* grid ceil(cout columns / THREADS), block THREADS.  out [cout, depth], bias [cout] (+)= the blocks' sums in order. */
 __global__ void fold(const float *sums, int count, int64_t cout, int64_t columns, int64_t depth, int first, float *out,
                      float *bias)
 {
@@ -415,11 +417,14 @@ sluice_status cuda_op_conv_weight(sluice_exec *x, const sluice_op_conv_weight_ar
     op_run r(x, "conv_weight");
     const sluice_conv_shape *q = &a->shape;
     check_size(r, *q);
-    int64_t depth = q->kernel * q->kernel * q->cin, columns = depth + (a->bias ? 1 : 0), size = q->cout * columns;
-    int64_t images = (a->x.rows + BLOCK_IMAGES - 1) / BLOCK_IMAGES, wave = WAVE_FLOATS / size;
-    wave = wave < 1 ? 1 : wave > WAVE_BLOCKS ? (int64_t)WAVE_BLOCKS : wave;
     sluice_view g = r.in(a->g), rows = r.in(a->x);
+    int64_t depth = q->kernel * q->kernel * q->cin;
     float *out = r.out(a->out, q->cout * depth), *bias = r.out(a->bias, q->cout);
+    if (library_conv_weight(r, *q, g, rows, out)) depth = 0; /* what is left are the sums of g */
+    int64_t columns = depth + (bias ? 1 : 0), size = q->cout * columns;
+    if (!columns) return r.end();
+    int64_t images = (rows.rows + BLOCK_IMAGES - 1) / BLOCK_IMAGES, wave = WAVE_FLOATS / size;
+    wave = wave < 1 ? 1 : wave > WAVE_BLOCKS ? (int64_t)WAVE_BLOCKS : wave;
     weight_sums p = {};
     p.g = (const float *)g.data, p.g_pitch = (int64_t)(g.stride / sizeof(float));
     p.x = (const float *)rows.data, p.x_pitch = (int64_t)(rows.stride / sizeof(float)), p.rows = rows.rows;

@@ -1,6 +1,7 @@
 /* cuda.cu - the plug-in libsluice_cuda.so: its table, devices, memory and streams, and how an op's arguments come to
  * the device (cuda.h).  One thread drives all devices. */
 #include "cuda.h"
+#include "libraries.h"
 
 #include <mutex>
 #include <stdarg.h>
@@ -241,6 +242,7 @@ void exec_close(sluice_exec *x)
         op_run r(x, "closing a stream");
         if (lane->stream) {
             (void)cudaStreamSynchronize(lane->stream);
+            libraries_close(lane);
             (void)cudaStreamDestroy(lane->stream);
         }
         for (cuda_block &b : lane->scratch) piece_free(b.base);
@@ -348,5 +350,6 @@ sluice_status sluice_backend_open(const sluice_host *host, sluice_backend *out, 
     out->exec_open = exec_open, out->exec_close = exec_close;
     out->alloc = alloc, out->release = release, out->owns = owns, out->copy = copy, out->wait = wait, out->idle = idle;
     out->pin = pin, out->unpin = unpin, out->describe = describe, out->memory = memory;
+    out->broadcast = cuda_broadcast, out->gather = cuda_gather;
     return SLUICE_OK;
 }

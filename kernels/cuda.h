@@ -32,6 +32,7 @@ struct cuda_lane {
     int device;
     cudaStream_t stream;
     std::vector<cuda_block> scratch; /* one block; more while an op outgrows it */
+    struct library_handles *libraries = nullptr; /* libraries.cu's, at first use */
 };
 
 class op_run {

@@ -9,6 +9,7 @@
  * The sums of g's columns are the same chain against a column of ones: one more tile of columns. */
 #include "chains.h"
 #include "cuda.h"
+#include "libraries.h"
 
 namespace {
 
@@ -126,6 +127,7 @@ sluice_status cuda_op_product(sluice_exec *x, const sluice_op_product_args *a)
     sluice_view g = r.in(a->g), rows = r.in(a->x), out = a->accumulate ? r.inout(a->out) : r.out(a->out);
     float *bias = a->accumulate ? r.inout(a->bias, g.cols) : r.out(a->bias, g.cols);
     bool tiles_for_all = g.cols * rows.cols >= 128 * wide::M * wide::N; /* an H100 has 132 multiprocessors */
+    if (library_product(r, g, rows, a->accumulate, out)) rows.cols = 0; /* what is left are the sums of g's columns */
     if (tiles_for_all) launch<wide>(r, g, rows, out, bias, a->accumulate);
     else launch<narrow>(r, g, rows, out, bias, a->accumulate);
     return r.end();

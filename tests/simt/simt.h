@@ -39,6 +39,7 @@
 #include <type_traits>
 #include <utility>
 
+#define __CUDA_RUNTIME_H__ /* cuda_runtime.h, which nccl.h includes: this header stands in for it */
 #undef __shared__
 #undef __constant__
 #undef __launch_bounds__

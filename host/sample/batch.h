@@ -11,8 +11,6 @@
 
 #include "candidates.h"
 
-enum { SAMPLE_ROWS = 1 << 16 }; /* the reference sample: the unlabelled rows of lowest hash */
-
 typedef struct batch {
     /* what is asked for */
     int64_t k; /* picks, at most n */

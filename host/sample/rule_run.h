@@ -3,19 +3,16 @@
 #define RULE_RUN_H
 
 #include "batch.h"
-#include "exclusions.h"
-#include "source.h"
+#include "references.h"
 
 typedef struct rule_inputs {
-    const sluice_pool *pool;
-    source *src;                 /* scores of candidates that the rule wants */
-    const sluice_labels *labels; /* or NULL: then the head's training rows, where they are of this pool */
-    const exclusions *out;       /* rows that are not in the reference sample */
-    const pick_rules *rules;     /* k, seed, group, balance */
+    references *refs;
+    source *src;             /* scores of candidates that the rule wants */
+    const pick_rules *rules; /* k, seed, group, balance */
 } rule_inputs;
 
 /* c: the finished candidates; becomes the picks in the order of the rule, key = order key of the rule's score.
- * Fails with E_USAGE (labels or a head are missing) or E_MEMORY (the message names the bytes). */
-sluice_status rule_run(sluice *s, const rule_inputs *in, const strategy *st, candidates *c, double *bytes);
+ * Fails with E_USAGE (labels or a head are missing) or E_MEMORY. */
+sluice_status rule_run(sluice *s, const rule_inputs *in, const strategy *st, candidates *c);
 
 #endif

@@ -31,6 +31,7 @@ typedef struct selection {
     pick_rules rules;
     candidates *candidates; /* [count] */
     exclusions out;
+    references refs;
     int64_t labelled;
     /* rows picked by any list, ascending, and what is known of them */
     int64_t *row;
@@ -63,6 +64,7 @@ static void selection_release(selection *e)
     mem_free(e->strategies);
     mem_free(e->parts);
     source_release(&e->src);
+    references_release(&e->refs);
     exclusions_release(&e->out);
     sluice_picks_free(e->p);
 }
@@ -191,6 +193,7 @@ static sluice_status prepare(sluice *s, selection *e)
     TRY(check_source(s, e));
     TRY(exclusions_init(s, &e->out, e->pool, a->labels, a->exclude, a->exclude_count, a->head));
     TRY(set_rules(s, e));
+    e->refs = (references){ .pool = e->pool, .head = a->head, .labels = a->labels, .out = &e->out, .seed = a->seed };
     e->labelled = a->labels ? a->labels->count : a->head ? a->head->train_count : 0;
     TRY(fill_picks(s, e, e->p));
     TRY_NEW(e->candidates, NEW(s, e->count, candidates));
@@ -373,10 +376,10 @@ static bool has_rules(const selection *e)
 static sluice_status run_rules(sluice *s, selection *e)
 {
     sluice_status st = SLUICE_OK;
-    rule_inputs in = { e->pool, &e->src, e->a.labels, &e->out, &e->rules };
+    rule_inputs in = { &e->refs, &e->src, &e->rules };
     for (int i = 0; i < e->count; i++)
-        if (e->strategies[i].kind->rule.run)
-            TRY(rule_run(s, &in, &e->strategies[i], &e->candidates[i], &e->p->info.bytes));
+        if (e->strategies[i].kind->rule.run) TRY(rule_run(s, &in, &e->strategies[i], &e->candidates[i]));
+    e->p->info.bytes += e->refs.bytes;
 out:
     return st;
 }

@@ -15,8 +15,9 @@ typedef struct batch {
     /* what is asked for */
     int64_t k; /* picks, at most n */
     uint64_t seed;
-    const double *value;      /* the strategy's parameters, in the order of its line */
-    int classes;              /* of head, labels or the parameter classes; 0: not known */
+    int64_t round;       /* rows labelled so far, XORed into the purpose of random numbers: a new round draws anew */
+    const double *value; /* the strategy's parameters, in the order of its line */
+    int classes;         /* of head, labels or the parameter classes; 0: not known */
     const pick_rules *limits; /* group, per_group and classes (balance) */
 
     /* candidates */

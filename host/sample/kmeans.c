@@ -36,7 +36,7 @@ static float key_of(const kmeans *q, int64_t i, int64_t turn)
     uint32_t word[4];
     float chance = weight_of(q, i) * (turn ? q->distance[i] : 1.0f);
     if (!(chance > 0)) return -ex_inf();
-    ex_random4(q->seed, EX_CLUSTER, q->entry[i].id, (uint32_t)turn, word);
+    ex_random4(q->seed, EX_CLUSTER ^ (uint32_t)(q->labelled & 0x7ffffff), q->entry[i].id, (uint32_t)turn, word);
     return ex_log(chance) + ex_gumbel((uint64_t)word[1] << 32 | word[0]);
 }
 

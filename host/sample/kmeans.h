@@ -18,6 +18,7 @@ typedef struct kmeans {
     const float *weight;       /* [n] in [0, 1] or NULL: all 1 */
     int64_t cells;             /* 1 .. n */
     uint64_t seed;
+    int64_t labelled; /* rows so far: a new round begins elsewhere */
     /* out, released by kmeans_release() */
     float *centroid; /* [cells, d] */
     int32_t *cell;   /* [n] nearest centroid, the lower index among equals */

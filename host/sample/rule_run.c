@@ -132,6 +132,7 @@ static batch batch_of(const run *r)
     const row_set *sample = r->sample ? r->sample : &none;
     return (batch){ .k = rules->k < r->candidates.n ? rules->k : r->candidates.n,
                     .seed = rules->seed,
+                    .round = r->in->labelled,
                     .value = r->st->value,
                     .classes = r->in->src->classes ? r->in->src->classes
                                : labels            ? labels->classes

@@ -9,6 +9,7 @@ typedef struct rule_inputs {
     references *refs;
     source *src;             /* scores of candidates that the rule wants */
     const pick_rules *rules; /* k, seed, group, balance */
+    int64_t labelled;        /* rows so far */
 } rule_inputs;
 
 /* c: the finished candidates; becomes the picks in the order of the rule, key = order key of the rule's score.

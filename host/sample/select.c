@@ -376,7 +376,7 @@ static bool has_rules(const selection *e)
 static sluice_status run_rules(sluice *s, selection *e)
 {
     sluice_status st = SLUICE_OK;
-    rule_inputs in = { &e->refs, &e->src, &e->rules };
+    rule_inputs in = { &e->refs, &e->src, &e->rules, e->labelled };
     for (int i = 0; i < e->count; i++)
         if (e->strategies[i].kind->rule.run) TRY(rule_run(s, &in, &e->strategies[i], &e->candidates[i]));
     e->p->info.bytes += e->refs.bytes;

@@ -304,13 +304,16 @@ void describe(int device, char *text, size_t bytes)
 {
     cudaDeviceProp p;
     int driver = 0, runtime = 0;
+    char libraries[1024];
     (void)cudaDriverGetVersion(&driver), (void)cudaRuntimeGetVersion(&runtime);
+    libraries_describe(libraries, sizeof libraries);
     if (cudaGetDeviceProperties(&p, device) != cudaSuccess) snprintf(text, bytes, "cuda:%d does not answer", device);
     else
-        snprintf(text, bytes,
-                 "%s, %zu MiB, compute capability %d.%d, %d multiprocessors, driver for CUDA %d.%d, built with %d.%d",
-                 p.name, p.totalGlobalMem >> 20, p.major, p.minor, p.multiProcessorCount, driver / 1000,
-                 driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
+        snprintf(
+            text, bytes,
+            "%s, %zu MiB, compute capability %d.%d, %d multiprocessors, driver for CUDA %d.%d, built with %d.%d, %s",
+            p.name, p.totalGlobalMem >> 20, p.major, p.minor, p.multiProcessorCount, driver / 1000, driver % 1000 / 10,
+            runtime / 1000, runtime % 1000 / 10, libraries);
 }
 
 size_t memory(int device)

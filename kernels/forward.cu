@@ -1,9 +1,6 @@
 /* forward.cu - rows times weights plus bias, optional relu, on a GPU.  Twin: forward.c.  The sums: few.cu, tile.cu. */
+#include "libraries.h"
 #include "linear.cuh"
-
-/* By cuBLAS: false, with nothing done, where it cannot.  Absent where it is not built. */
-__attribute__((weak)) bool library_forward(op_run &r, const sluice_view &x, const float *packed, const float *bias,
-                                           int64_t c, int relu, const sluice_view &out);
 
 sluice_status cuda_op_forward(sluice_exec *x, const sluice_op_forward_args *a)
 {
@@ -12,7 +9,7 @@ sluice_status cuda_op_forward(sluice_exec *x, const sluice_op_forward_args *a)
     p.x = r.in(a->x), p.out = r.out(a->out);
     p.packed = a->packed, p.bias = r.in(a->bias, a->c);
     p.c = a->c, p.relu = a->relu;
-    if (x->math == SLUICE_MATH_LIBRARY && library_forward) {
+    if (x->math == SLUICE_MATH_LIBRARY) {
         p.packed = r.in(p.packed, (int64_t)sluice_packed_floats(p.c, p.x.cols));
         if (library_forward(r, p.x, p.packed, p.bias, p.c, p.relu, p.out)) return r.end();
     }

@@ -12,9 +12,14 @@ typedef int64_t choose_fn(const batch *b, const kmeans *q, int32_t cell);
 
 static sluice_status make_cells(sluice *s, const batch *b, int64_t cells, kmeans *q)
 {
-    *q = (kmeans){
-        .x = b->x, .n = b->n, .d = b->d, .entry = b->entry, .weight = b->weight, .cells = cells, .seed = b->seed
-    };
+    *q = (kmeans){ .x = b->x,
+                   .n = b->n,
+                   .d = b->d,
+                   .entry = b->entry,
+                   .weight = b->weight,
+                   .cells = cells,
+                   .seed = b->seed,
+                   .labelled = b->round };
     return kmeans_run(s, q);
 }
 

@@ -3,7 +3,8 @@
  * A block owns a tile of out and streams all rows past it, CHUNK at a time, STAGES - 1 chunks ahead of the sums.  A sum
  * is one chain over all rows, so nothing but c x d gives parallel work and a chain takes a FMA's latency a row:
  *
- *   wide     64 x 64, 4 x 4 sums a thread: FMA-bound, where c x d gives every multiprocessor a tile
+ *   wide     64 x 64, 4 x 4 sums a thread, where c x d gives every multiprocessor a tile: 512 bytes a row for 4096 FMAs
+ *   middle   32 x 32, 4 x 2 sums a thread: 256 bytes for 1024, where c x d gives most of them one
  *   narrow   16 classes x 8 columns, 2 x 1 sums a thread: as many blocks as possible and short steps, for few classes
  *
  * The sums of g's columns are the same chain against a column of ones: one more tile of columns. */
@@ -26,6 +27,7 @@ template <int M_, int N_, int TM_, int TN_, int CHUNK_, int STAGES_> struct tili
     };
 };
 typedef tiling<64, 64, 4, 4, 32, 3> wide;
+typedef tiling<32, 32, 4, 2, 32, 3> middle;
 typedef tiling<16, 8, 2, 1, 64, 4> narrow;
 
 __device__ const float one[4] = { 1, 0, 0, 0 };
@@ -58,9 +60,10 @@ template <class T, int WIDTH> struct panel {
     }
 };
 
-/* grid (ceil(d / N) + 1 with bias, ceil(c / M)), block THREADS, static shared memory 48 KiB (wide), 24 KiB (narrow).
+/* grid (ceil(d / N) + 1 with bias, ceil(c / M)), block THREADS, static shared memory 48 KiB (wide), 24 KiB (others).
  * g [n, c], x [n, d], out [c, d], bias [c]. */
 /* sass: kernel=product<tiling<64 registers<=80 shared<=49152 local=0 ffma>=75% ldg128 */
+/* sass: kernel=product<tiling<32 registers<=80 shared<=24576 local=0 ffma>=60% ldg128 */
 /* sass: kernel=product<tiling<16 registers<=96 shared<=24576 local=0 ldg128 */
 template <class T>
 __global__ void __launch_bounds__(T::THREADS)
@@ -112,6 +115,10 @@ __global__ void __launch_bounds__(T::THREADS)
                 view_row<float>(to, gj + tm + i)[xj + tn + j] = sums.sum[i][j];
 }
 
+enum { MULTIPROCESSORS = 128 }; /* about: 108 on an A100, 132 on an H100, 148 on a B200.  No bit depends on it */
+
+template <class T> int64_t tiles(int64_t c, int64_t d) { return ((c + T::M - 1) / T::M) * ((d + T::N - 1) / T::N); }
+
 template <class T>
 void launch(op_run &r, const sluice_view &g, const sluice_view &x, const sluice_view &out, float *bias, int accumulate)
 {
@@ -126,9 +133,10 @@ sluice_status cuda_op_product(sluice_exec *x, const sluice_op_product_args *a)
     op_run r(x, "product");
     sluice_view g = r.in(a->g), rows = r.in(a->x), out = a->accumulate ? r.inout(a->out) : r.out(a->out);
     float *bias = a->accumulate ? r.inout(a->bias, g.cols) : r.out(a->bias, g.cols);
-    bool tiles_for_all = g.cols * rows.cols >= 128 * wide::M * wide::N; /* an H100 has 132 multiprocessors */
+    int64_t wides = tiles<wide>(g.cols, rows.cols), middles = tiles<middle>(g.cols, rows.cols);
     if (library_product(r, g, rows, a->accumulate, out)) rows.cols = 0; /* what is left are the sums of g's columns */
-    if (tiles_for_all) launch<wide>(r, g, rows, out, bias, a->accumulate);
+    if (wides >= MULTIPROCESSORS) launch<wide>(r, g, rows, out, bias, a->accumulate);
+    else if (g.cols > narrow::M && middles >= MULTIPROCESSORS / 2) launch<middle>(r, g, rows, out, bias, a->accumulate);
     else launch<narrow>(r, g, rows, out, bias, a->accumulate);
     return r.end();
 }

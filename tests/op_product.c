@@ -74,7 +74,8 @@ int main(int argc, char **argv)
     static const shape shapes[] = {
         { 0, 3, 5, 0 },     { 1, 1, 1, 0 },      { 2, 3, 16, 4 },    { 65, 10, 33, 0 },
         { 64, 14, 32, 12 }, { 130, 15, 47, 0 },  { 7, 29, 300, 20 }, { 200, 2, 513, 0 },
-        { 300, 17, 9, 8 },  { 69, 727, 725, 4 }, /* a GPU: several chunks of rows; its wide tile */
+        { 300, 17, 9, 8 },  { 69, 727, 725, 4 }, /* a GPU: several chunks of rows; its wide tile, its middle one */
+        { 69, 67, 707, 8 },
     };
     test_begin(argc, argv);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {

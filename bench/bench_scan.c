@@ -225,8 +225,8 @@ static void one(sluice *s, const bench_options *o, const char *name, sluice_type
 
 int main(int argc, char **argv)
 {
-    bench_options o =
-        bench_begin(argc, argv, "scan: all scores and the top 1000; cases few-f32 few-f16 few-bf16 few-i8 many-f32");
+    bench_options o = bench_begin(
+        argc, argv, "scan: all scores and the top 1000; cases few-f32 few-f16 few-bf16 few-i8 many-f32 fast-...");
     sluice *s = bench_open(&o);
     bench_head(s);
     one(s, &o, "few-f32", SLUICE_F32, 1000000, 512, 10, 0.70);
@@ -236,6 +236,8 @@ int main(int argc, char **argv)
     one(s, &o, "many-f32", SLUICE_F32, 200000, 1280, 1000, 1);
     if (bench_gpu(s)) {
         s->exec.math = SLUICE_MATH_FAST;
+        one(s, &o, "fast-few-f16", SLUICE_F16, 1000000, 512, 10, INFINITY);
+        one(s, &o, "fast-few-i8", SLUICE_I8, 1000000, 512, 10, INFINITY);
         one(s, &o, "fast-many-f32", SLUICE_F32, 200000, 1280, 1000, INFINITY);
         one(s, &o, "fast-many-f16", SLUICE_F16, 200000, 1280, 1000, INFINITY);
     }

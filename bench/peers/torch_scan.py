@@ -75,4 +75,5 @@ def main():
     print(f"best: {best:.3f} s, {n / best / 1e6:.2f} Mrows/s")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -106,6 +106,9 @@ static void shapes(void)
                              turn % 2, turn / 2 % 2, turn / 3 % 2, turn % 7 == 0 });
         one((shape){ (sluice_type)type, 64, 2600, 35, 0, 0, 1, 0, 1, 0 }); /* more than a block, three slices */
         one((shape){ (sluice_type)type, 33, 515, 10, 4, 4, 1, 0, 1, 1 });
+        one((shape){ (sluice_type)type, 131, 1700, 10, 0, 0, 1, 1, 1,
+                     0 });                                                 /* more weights than a GPU's constant bank */
+        one((shape){ (sluice_type)type, 131, 53, 150, 4, 4, 1, 1, 1, 1 }); /* more than a GPU's tile, both ways */
     }
 }
 

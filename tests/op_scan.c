@@ -1,5 +1,6 @@
 /* op_scan.c - scan gives the bytes of forward followed by score: every type, tier and thread count, with and without
  * the logits, NaN and infinite features included. */
+#include "device.h"
 #include "typed.h"
 
 enum { COLUMNS = 7 };
@@ -118,6 +119,103 @@ static void single(void)
     typed_free(&x);
 }
 
+enum { TURN_ROWS = 140, TURN_WIDTH = 40, TURN_CLASSES = 10, CONTEXTS = 3 };
+
+/* A context whose scans are queued: rows and weights where it computes. */
+typedef struct queued {
+    sluice *s;
+    weights m;
+    columns want;
+    float *x, *packed, *bias, *got;
+} queued;
+
+static queued queued_new(int tier, const typed *x, uint64_t seed)
+{
+    shape p = { SLUICE_F32, TURN_ROWS, TURN_WIDTH, TURN_CLASSES, 0, 0, 1, 0, 0, 1 };
+    size_t bytes = x->bytes.bytes, floats = sluice_packed_floats(TURN_CLASSES, TURN_WIDTH);
+    queued q = { tier_open(tier_count() - 1, 1),
+                 weights_new(TURN_CLASSES, TURN_WIDTH, seed),
+                 columns_new(TURN_ROWS),
+                 NULL,
+                 NULL,
+                 NULL,
+                 NULL };
+    scan(q.s, &p, x, &q.m, NULL, &q.want);
+    sluice_close(q.s);
+    q.s = tier_open(tier, 1);
+    q.x = dev_new(q.s, (int64_t)bytes, 1), q.packed = DEV(q.s, (int64_t)floats, float);
+    q.bias = DEV(q.s, TURN_CLASSES, float), q.got = DEV(q.s, COLUMNS * TURN_ROWS, float);
+    CHECK_OK(q.s, dev_copy(q.s, q.x, x->view.data, bytes));
+    CHECK_OK(q.s, dev_copy(q.s, q.packed, q.m.packed, floats * sizeof(float)));
+    CHECK_OK(q.s, dev_copy(q.s, q.bias, q.m.bias, TURN_CLASSES * sizeof(float)));
+    return q;
+}
+
+static void queued_start(queued *q)
+{
+    float *p[COLUMNS];
+    for (int k = 0; k < COLUMNS; k++) p[k] = q->got + k * TURN_ROWS;
+    sluice_op_scan_args a = { .x = sluice_rows(q->x, SLUICE_F32, TURN_ROWS, TURN_WIDTH),
+                              .packed = q->packed,
+                              .bias = q->bias,
+                              .c = TURN_CLASSES,
+                              .temperature = 1,
+                              .out = { p[0], p[1], p[2], p[3], p[4], p[5], p[6] } };
+    q->s->exec.deferred = 1;
+    CHECK_OK(q->s, sluice_op_scan(q->s, &a));
+}
+
+static void queued_free(queued *q)
+{
+    dev_free(q->s, q->x), dev_free(q->s, q->packed), dev_free(q->s, q->bias), dev_free(q->s, q->got);
+    guarded_free(&q->want.block), weights_free(&q->m), sluice_close(q->s);
+}
+
+/* Contexts with weights of their own at work at the same time: on a GPU they share a bank of constants.  Two have equal
+ * weights. */
+static void turns(int t)
+{
+    if (!case_is("contexts take turns, %s", tier_name(t))) return;
+    typed x = typed_new(TURN_ROWS, TURN_WIDTH, SLUICE_F32, 0, 0, 0, 3);
+    columns got = columns_new(TURN_ROWS);
+    queued q[CONTEXTS];
+    for (int i = 0; i < CONTEXTS; i++) q[i] = queued_new(t, &x, (uint64_t)(7 + i / 2));
+    for (int turn = 0; turn < 4; turn++) {
+        for (int i = 0; i < CONTEXTS; i++) queued_start(&q[i]);
+        for (int i = CONTEXTS - 1; i >= 0; i--) queued_start(&q[i]);
+        for (int i = 0; i < CONTEXTS; i++) {
+            CHECK_OK(q[i].s, dev_copy(q[i].s, got.block.p, q[i].got, got.block.bytes));
+            CHECK_SAME(got.block.p, q[i].want.block.p, got.block.bytes, "context %d, turn %d", i, turn);
+        }
+    }
+    for (int i = 0; i < CONTEXTS; i++) queued_free(&q[i]);
+    guarded_free(&got.block), typed_free(&x);
+}
+
+/* Other weights at the same address: what was kept of the old ones must not be used. */
+static void changed_weights(void)
+{
+    if (!case_is("weights change in place")) return;
+    typed x = typed_new(70, 33, SLUICE_F32, 0, 0, 0, 3);
+    shape p = { SLUICE_F32, 70, 33, 10, 0, 0, 1, 0, 0, 1 };
+    for (int t = 0; t < tier_count(); t++) {
+        sluice *s = tier_open(t, 1);
+        weights m = weights_new(10, 33, 9), other = weights_new(10, 33, 10);
+        columns first = columns_new(70), got = columns_new(70);
+        scan(s, &p, &x, &m, NULL, &first);
+        memcpy(m.packed, other.packed, sluice_packed_floats(10, 33) * sizeof(float));
+        scan(s, &p, &x, &m, NULL, &first);
+        scan(s, &p, &x, &other, NULL, &got);
+        CHECK(memcmp(first.block.p, got.block.p, got.block.bytes) != 0, "the bias differs");
+        memcpy(other.bias, m.bias, 10 * sizeof(float));
+        scan(s, &p, &x, &other, NULL, &got);
+        CHECK_SAME(first.block.p, got.block.p, got.block.bytes, "%s", tier_name(t));
+        guarded_free(&first.block), guarded_free(&got.block);
+        weights_free(&m), weights_free(&other), sluice_close(s);
+    }
+    typed_free(&x);
+}
+
 int main(int argc, char **argv)
 {
     static const int64_t cs[] = { 1, 2, 5, 10, 16, 17, 40 }, ns[] = { 0, 1, 16, 17, 31, 50 }, ds[] = { 1, 16, 31, 64 };
@@ -131,7 +229,11 @@ int main(int argc, char **argv)
                              turn % 2, turn / 2 % 2, turn % 3 == 0, turn % 4 ? 1.0f : 1.7f });
         one((shape){ (sluice_type)type, 1100, 48, 10, 0, 0, 1, 1, 1, 1 }); /* more than one piece */
         one((shape){ (sluice_type)type, 130, 1300, 50, 0, 0, 1, 1, 1, 1 });
+        one((shape){ (sluice_type)type, 300, 650, 9, 0, 0, 1, 1, 1, 1 });
+        one((shape){ (sluice_type)type, 300, 37, 200, 4, 4, 1, 1, 1, 1 });
     }
     single();
+    for (int t = 0; t < tier_count(); t++) turns(t);
+    changed_weights();
     return test_end();
 }

@@ -95,6 +95,7 @@ extern "C" cudaError_t cudaDeviceGetAttribute(int *v, cudaDeviceAttr a, int)
     switch (a) {
     case cudaDevAttrMultiProcessorCount: *v = 4; break;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin: *v = MAX_SHARED; break;
+    case cudaDevAttrL2CacheSize: *v = 1 << 16; break; /* small, so that what fits in it comes in several pieces */
     case cudaDevAttrComputeCapabilityMajor: *v = 9; break;
     case cudaDevAttrComputeCapabilityMinor: *v = 0; break;
     default: return report(cudaErrorInvalidValue, "device attribute %d is not emulated", (int)a);

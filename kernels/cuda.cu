@@ -16,7 +16,10 @@ struct piece {
     const char *base;
     size_t bytes;
     int device;
+    bool written;
+    std::vector<char> mirror; /* what it holds, as long as one small copy from the host is all that was written */
 };
+enum { MIRROR_BYTES = 128 << 10 };
 std::mutex pieces_lock;
 std::vector<piece> pieces; /* all device memory in use: few, so that a search is short */
 size_t device_bytes_limit;
@@ -47,7 +50,7 @@ void *piece_new(sluice_exec *x, size_t bytes, const char *what, sluice_status *s
     bool allowed = !device_bytes_limit || (bytes <= device_bytes_limit && used <= device_bytes_limit - bytes);
     cudaError_t e = allowed ? cudaMalloc(&p, bytes ? bytes : 1) : cudaErrorMemoryAllocation;
     if (e == cudaSuccess) {
-        pieces.push_back({ (const char *)p, bytes ? bytes : 1, x->device });
+        pieces.push_back({ (const char *)p, bytes ? bytes : 1, x->device, false, {} });
         return p;
     }
     (void)cudaGetLastError(); /* else the next launch would report it */
@@ -65,10 +68,18 @@ void piece_free(void *p)
     std::lock_guard<std::mutex> guard(pieces_lock);
     for (size_t i = 0; i < pieces.size(); i++)
         if (pieces[i].base == p) {
-            pieces[i] = pieces.back(), pieces.pop_back();
+            std::swap(pieces[i], pieces.back()), pieces.pop_back();
             break;
         }
     (void)cudaFree(p);
+}
+
+/* The piece that holds p, or NULL; under the lock. */
+piece *piece_of(const void *p)
+{
+    for (piece &q : pieces)
+        if ((const char *)p >= q.base && (const char *)p < q.base + q.bytes) return &q;
+    return nullptr;
 }
 
 size_t rounded(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
@@ -84,9 +95,24 @@ size_t row_bytes(const sluice_view &v)
 bool cuda_owns(const void *p)
 {
     std::lock_guard<std::mutex> guard(pieces_lock);
-    for (const piece &q : pieces)
-        if ((const char *)p >= q.base && (const char *)p < q.base + q.bytes) return true;
-    return false;
+    return piece_of(p);
+}
+
+void cuda_written(const void *p, const void *host, size_t bytes)
+{
+    std::lock_guard<std::mutex> guard(pieces_lock);
+    piece *q = piece_of(p);
+    if (!q) return;
+    bool whole = host && !q->written && p == q->base && bytes <= MIRROR_BYTES;
+    q->mirror.assign((const char *)host, (const char *)host + (whole ? bytes : 0));
+    q->written = true;
+}
+
+const void *cuda_mirror(const void *p, size_t bytes)
+{
+    std::lock_guard<std::mutex> guard(pieces_lock);
+    const piece *q = piece_of(p);
+    return q && p == q->base && bytes <= q->mirror.size() ? q->mirror.data() : nullptr;
 }
 
 /* ---- one run of an op --------------------------------------------------------------------------------- */
@@ -180,6 +206,7 @@ sluice_view op_run::stage(const sluice_view &v, bool in, bool out)
     if (!v.data) return d;
     d.scale = v.scale ? (const float *)stage((void *)(uintptr_t)v.scale, v.rows, sizeof(float), true, false) : nullptr;
     bool owned = cuda_owns(v.data);
+    if (owned && out) cuda_written(v.data);
     if (owned && (out || ((size_t)v.data % 16 == 0 && (v.stride % 16 == 0 || v.rows <= 1)))) return d;
     d.stride = rounded(bytes ? bytes : 1, 16);
     d.data = take(d.stride * (size_t)(v.rows ? v.rows : 1));
@@ -198,7 +225,9 @@ sluice_view op_run::stage(const sluice_view &v, bool in, bool out)
 
 void *op_run::stage(void *p, int64_t n, size_t size, bool in, bool out)
 {
-    if (!p || cuda_owns(p)) return p;
+    bool owned = cuda_owns(p);
+    if (owned && out) cuda_written(p);
+    if (!p || owned) return p;
     sluice_view host = { p, 1, n * (int64_t)size, (size_t)n * size, SLUICE_U8, nullptr }, device = host;
     device.data = take(host.stride);
     if (status) return nullptr;
@@ -273,6 +302,7 @@ sluice_status copy(sluice_exec *x, void *to, const void *from, size_t bytes)
 {
     op_run r(x, "copy");
     if (!bytes) return r.end();
+    cuda_written(to, cuda_owns(from) ? nullptr : from, bytes);
     r.check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, r.stream()));
     if (!x->deferred && !(cuda_owns(to) && cuda_owns(from))) r.wait();
     return r.end();

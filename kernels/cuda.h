@@ -22,6 +22,11 @@
 /* What alloc() keeps of each piece of device memory. */
 bool cuda_owns(const void *p);
 
+/* Whoever writes to device memory but by op_run's out() and inout() or the table's copy() says so; host: what came from
+ * there.  cuda_mirror: what the memory at p holds, where the host knows (a small piece, copied there once), or NULL. */
+void cuda_written(const void *p, const void *host = nullptr, size_t bytes = 0);
+const void *cuda_mirror(const void *p, size_t bytes);
+
 struct cuda_block {
     char *base;
     size_t bytes, used;
@@ -31,7 +36,7 @@ struct cuda_block {
 struct cuda_lane {
     int device;
     cudaStream_t stream;
-    std::vector<cuda_block> scratch; /* one block; more while an op outgrows it */
+    std::vector<cuda_block> scratch;             /* one block; more while an op outgrows it */
     struct library_handles *libraries = nullptr; /* libraries.cu's, at first use */
 };
 

@@ -176,7 +176,7 @@ __global__ void narrow(const float *packed, int C, int64_t floats, float *out)
 }
 
 /* A device's bank: kernels of several streams read it, so that a writer waits for all who read, and a reader for the
- * last writer.  Weights that lie in host memory are remembered: written once, they serve all blocks of a scan. */
+ * last writer.  Weights that the host knows are remembered: written once, they serve all blocks of a scan. */
 struct bank_state {
     enum { STREAMS = 8 };
     struct {
@@ -185,7 +185,7 @@ struct bank_state {
     } readers[STREAMS];
     int turn; /* the reader whose place goes to the next stream without one */
     cudaEvent_t written;
-    std::vector<float> held; /* what host memory held at the last write; empty: unknown */
+    std::vector<float> held; /* what was written last, packed; empty: unknown */
     int C;
 };
 std::mutex banks_lock; /* held from the write to the launch that reads it */
@@ -211,10 +211,10 @@ void event_wait(op_run &r, cudaEvent_t e)
 /* Weights [d][16], of either side, into the bank on r's stream. */
 void bank_write(op_run &r, bank_state &b, const float *packed, int64_t d, int C)
 {
-    bool host = !cuda_owns(packed);
     size_t floats = (size_t)(16 * d), bytes = (size_t)(d * C) * sizeof(float);
+    const float *known = cuda_owns(packed) ? (const float *)cuda_mirror(packed, floats * sizeof(float)) : packed;
     event_wait(r, b.written);
-    if (host && b.C == C && b.held.size() == floats && !memcmp(b.held.data(), packed, floats * sizeof(float))) return;
+    if (known && b.C == C && b.held.size() == floats && !memcmp(b.held.data(), known, floats * sizeof(float))) return;
     b.held.clear();
     const float *staged = r.in(packed, (int64_t)floats);
     float *narrowed = r.scratch<float>(d * C);
@@ -222,7 +222,7 @@ void bank_write(op_run &r, bank_state &b, const float *packed, int64_t d, int C)
     for (auto &e : b.readers) event_wait(r, e.done);
     if (r.ok()) r.check(cudaMemcpyToSymbolAsync(bank, narrowed, bytes, 0, cudaMemcpyDeviceToDevice, r.stream()));
     event_record(r, b.written);
-    if (host && r.ok()) b.held.assign(packed, packed + floats), b.C = C;
+    if (known && r.ok()) b.held.assign(known, known + floats), b.C = C;
 }
 
 /* r's stream has launched what reads the bank.  A stream that takes another's place waits for it first, so that one

@@ -192,28 +192,36 @@ static void turns(int t)
     guarded_free(&got.block), typed_free(&x);
 }
 
-/* Other weights at the same address: what was kept of the old ones must not be used. */
-static void changed_weights(void)
+/* Other weights at the same address, in host and in device memory: what was kept of the old ones must not be used. */
+static void changed_weights(int t)
 {
-    if (!case_is("weights change in place")) return;
-    typed x = typed_new(70, 33, SLUICE_F32, 0, 0, 0, 3);
-    shape p = { SLUICE_F32, 70, 33, 10, 0, 0, 1, 0, 0, 1 };
-    for (int t = 0; t < tier_count(); t++) {
-        sluice *s = tier_open(t, 1);
-        weights m = weights_new(10, 33, 9), other = weights_new(10, 33, 10);
-        columns first = columns_new(70), got = columns_new(70);
-        scan(s, &p, &x, &m, NULL, &first);
-        memcpy(m.packed, other.packed, sluice_packed_floats(10, 33) * sizeof(float));
-        scan(s, &p, &x, &m, NULL, &first);
-        scan(s, &p, &x, &other, NULL, &got);
-        CHECK(memcmp(first.block.p, got.block.p, got.block.bytes) != 0, "the bias differs");
-        memcpy(other.bias, m.bias, 10 * sizeof(float));
-        scan(s, &p, &x, &other, NULL, &got);
-        CHECK_SAME(first.block.p, got.block.p, got.block.bytes, "%s", tier_name(t));
-        guarded_free(&first.block), guarded_free(&got.block);
-        weights_free(&m), weights_free(&other), sluice_close(s);
+    enum { N = 70, D = 33, C = 10 };
+    if (!case_is("weights change in place, %s", tier_name(t))) return;
+    typed x = typed_new(N, D, SLUICE_F32, 0, 0, 0, 3);
+    shape p = { SLUICE_F32, N, D, C, 0, 0, 1, 0, 0, 1 };
+    sluice *s = tier_open(t, 1), *reference = tier_open(tier_count() - 1, 1);
+    weights m = weights_new(C, D, 9), here = m;
+    size_t bytes = sluice_packed_floats(C, D) * sizeof(float);
+    columns want = columns_new(N), got = columns_new(N);
+    here.packed = dev_new(s, (int64_t)bytes, 1);
+    for (int change = 0; change < 4; change++) {
+        m.packed[3] = (float)change;
+        scan(reference, &p, &x, &m, NULL, &want);
+        CHECK_OK(s, dev_copy(s, here.packed, m.packed, bytes));
+        for (int again = 0; again < 2; again++) {
+            scan(s, &p, &x, again ? &here : &m, NULL, &got);
+            CHECK_SAME(got.block.p, want.block.p, got.block.bytes, "change %d, place %d", change, again);
+        }
+        sluice_op_pack_args pack = { sluice_rows(m.w, SLUICE_F32, C, D), 0, here.packed };
+        m.w[2] = (float)change;
+        CHECK_OK(s, sluice_op_pack(s, &pack));
+        CHECK_OK(s, dev_copy(s, m.packed, here.packed, bytes));
+        scan(reference, &p, &x, &m, NULL, &want);
+        scan(s, &p, &x, &here, NULL, &got);
+        CHECK_SAME(got.block.p, want.block.p, got.block.bytes, "packed, change %d", change);
     }
-    typed_free(&x);
+    dev_free(s, here.packed), guarded_free(&want.block), guarded_free(&got.block);
+    weights_free(&m), typed_free(&x), sluice_close(reference), sluice_close(s);
 }
 
 int main(int argc, char **argv)
@@ -233,7 +241,6 @@ int main(int argc, char **argv)
         one((shape){ (sluice_type)type, 300, 37, 200, 4, 4, 1, 1, 1, 1 });
     }
     single();
-    for (int t = 0; t < tier_count(); t++) turns(t);
-    changed_weights();
+    for (int t = 0; t < tier_count(); t++) turns(t), changed_weights(t);
     return test_end();
 }

@@ -272,17 +272,24 @@ void check(op_run &r, const cublas *lib, cublasStatus_t st, const char *call)
         r.fail(SLUICE_E_INTERNAL, "cuda:%d: %s: %s", r.lane->device, call, lib->cublasGetStatusString(st));
 }
 
+cublasHandle_t blas_create(op_run &r, const cublas *lib)
+{
+    cublasHandle_t h = nullptr;
+    check(r, lib, lib->cublasCreate_v2(&h), "cublasCreate");
+    if (r.ok()) check(r, lib, lib->cublasSetStream_v2(h, r.stream()), "cublasSetStream");
+    if (r.ok()) check(r, lib, lib->cublasSetMathMode(h, CUBLAS_PEDANTIC_MATH), "cublasSetMathMode");
+    if (r.ok()) check(r, lib, lib->cublasSetAtomicsMode(h, CUBLAS_ATOMICS_NOT_ALLOWED), "cublasSetAtomicsMode");
+    if (r.ok() || !h) return h;
+    (void)lib->cublasDestroy_v2(h);
+    return nullptr;
+}
+
 /* The lane's handle, with the op's workspace; NULL after a failure. */
 cublasHandle_t blas_handle(op_run &r, const cublas *lib)
 {
     cublasHandle_t &h = handles_of(r)->blas;
-    if (!h) {
-        check(r, lib, lib->cublasCreate_v2(&h), "cublasCreate");
-        if (r.ok()) check(r, lib, lib->cublasSetStream_v2(h, r.stream()), "cublasSetStream");
-        if (r.ok()) check(r, lib, lib->cublasSetMathMode(h, CUBLAS_PEDANTIC_MATH), "cublasSetMathMode");
-        if (r.ok()) check(r, lib, lib->cublasSetAtomicsMode(h, CUBLAS_ATOMICS_NOT_ALLOWED), "cublasSetAtomicsMode");
-    }
     char *workspace = r.scratch<char>((int64_t)BLAS_WORKSPACE);
+    if (r.ok() && !h) h = blas_create(r, lib);
     if (r.ok()) check(r, lib, lib->cublasSetWorkspace_v2(h, workspace, BLAS_WORKSPACE), "cublasSetWorkspace");
     return r.ok() ? h : nullptr;
 }
@@ -350,8 +357,10 @@ class convolution {
         : r(r), lib(lib), h(), x(), y(), w(), conv(), workspace(nullptr)
     {
         cudnnHandle_t &mine = handles_of(r)->dnn;
-        if (!mine && call(lib->cudnnCreate(&mine), "cudnnCreate"))
-            call(lib->cudnnSetStream(mine, r.stream()), "cudnnSetStream");
+        if (!mine && call(lib->cudnnCreate(&h), "cudnnCreate")) {
+            if (call(lib->cudnnSetStream(h, r.stream()), "cudnnSetStream")) mine = h;
+            else (void)lib->cudnnDestroy(h);
+        }
         h = mine;
         int k = (int)q.kernel, pad = (int)q.pad, stride = (int)q.stride;
         tensor(&x, n, q.cin, q.h, q.w), tensor(&y, n, q.cout, q.out_h, q.out_w);

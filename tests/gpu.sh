@@ -62,6 +62,7 @@ tests=$(find $build/tests -maxdepth 1 -name 'op_*' -type f -executable | sort)
 for test in $tests; do
     SLUICE_TEST_CUDA=1 bounded 60 "$(basename "$test")" "$test"
 done
+SLUICE_TEST_CUDA=1 bounded 60 unit_libraries $build/tests/unit_libraries
 echo "$passed passed, $failed failed after $SECONDS s"
 
 echo "== picks end to end, CPU and GPU"

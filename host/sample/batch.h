@@ -30,8 +30,9 @@ typedef struct batch {
 
     /* labelled rows, in the same space */
     int64_t m;
-    const float *labelled; /* [m, d] */
-    const int32_t *target; /* [m] or NULL */
+    const float *labelled;              /* [m, d] */
+    const sluice_entry *labelled_entry; /* [m] */
+    const int32_t *target;              /* [m] or NULL */
 
     /* reference sample, in the same space */
     int64_t r;
@@ -54,7 +55,7 @@ typedef struct batch {
 typedef sluice_status batch_rule(sluice *s, batch *b);
 
 /* rules/: one file each */
-batch_rule rule_spread, rule_cells, rule_trio;
+batch_rule rule_spread, rule_cells, rule_trio, rule_typical, rule_round_robin;
 
 sluice_status batch_begin(sluice *s, batch *b);
 void batch_release(batch *b); /* what batch_begin() made */

@@ -147,6 +147,7 @@ static batch batch_of(const run *r)
                     .prediction = r->prediction,
                     .m = r->labelled->n,
                     .labelled = r->labelled->x,
+                    .labelled_entry = r->labelled->entry,
                     .target = r->labelled->target,
                     .r = sample->n,
                     .sample = sample->x,

@@ -201,16 +201,26 @@ out:
     return st;
 }
 
+/* Group and balance are the rule's affair.  Where a score leaves few candidates, they limit these too, in proportion:
+ * else no row of some group or class might be among them. */
+static pick_rules candidate_rules(const selection *e, const strategy *st)
+{
+    const strategy_rule *rule = &st->kind->rule;
+    pick_rules r = e->rules;
+    if (!rule->run) return r;
+    r.k = strategy_candidates(st, e->rules.k, e->pool->rows - e->out.count);
+    if (rule->least) r.group = NULL, r.group_count = 0, r.classes = 0, r.per_group = 0;
+    double most = ceil(rule->times * (double)r.per_group);
+    r.per_group = most < (double)e->pool->rows ? (int64_t)most : e->pool->rows;
+    return r;
+}
+
 static sluice_status start_candidates(sluice *s, selection *e)
 {
     sluice_status st = SLUICE_OK;
     release_candidates(e);
     for (int i = 0; i < e->count; i++) {
-        pick_rules rules = e->rules;
-        if (e->strategies[i].kind->rule.run) { /* group and balance are its rule's affair */
-            rules = (pick_rules){ .seed = e->rules.seed };
-            rules.k = strategy_candidates(&e->strategies[i], e->rules.k, e->pool->rows - e->out.count);
-        }
+        pick_rules rules = candidate_rules(e, &e->strategies[i]);
         TRY(candidates_init(s, &e->candidates[i], &rules));
     }
 out:

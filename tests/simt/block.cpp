@@ -6,7 +6,6 @@
 #include <cstdarg>
 #include <cstdio>
 #include <link.h>
-#include <pthread.h>
 
 namespace simt {
 
@@ -229,19 +228,22 @@ void warp_op(uint32_t mask, void *io, resolve_fn resolve, const char *what, cons
 
 uint32_t live_lanes() { return b.warps[me()->warp].live; }
 
-void before_atomic(void *p, unsigned bytes)
+void atomic_read(const void *p, void *value, unsigned bytes)
 {
     if ((uintptr_t)p % bytes) fail("misaligned atomic of %u bytes at %p", bytes, p);
     trace_atomic(p, bytes, (uintptr_t)__builtin_return_address(0));
     if (current_order == RANDOM && random_order(4) == 0) yield();
+    memcpy(value, p, bytes);
 }
+
+void atomic_write(void *p, const void *value, unsigned bytes) { memcpy(p, value, bytes); }
 
 /* ---- cp.async ---- */
 
 void cp_async(void *shared, const void *global, unsigned n, unsigned bytes)
 {
     if ((uintptr_t)shared % bytes || (n && (uintptr_t)global % bytes)) fail("cp.async: misaligned, %u bytes", bytes);
-    me()->copies.push_back({ shared, global, n, bytes, me()->copy_group });
+    me()->copies.push_back({ shared, global, n, bytes, me()->copy_group, (uintptr_t)__builtin_return_address(0) });
 }
 
 void cp_commit() { me()->copy_group++; }
@@ -297,31 +299,36 @@ static void thread_main()
 /* This object's TLS segment, as the calling thread has it. */
 static thread_local char tls_anchor;
 
-static int find_tls(dl_phdr_info *object, size_t, void *found)
+struct image {
+    range all, tls;
+};
+
+static int find_image(dl_phdr_info *object, size_t, void *found)
 {
-    bool ours = false;
-    for (int i = 0; i < object->dlpi_phnum; i++) {
-        const ElfW(Phdr) &h = object->dlpi_phdr[i];
-        uintptr_t begin = object->dlpi_addr + h.p_vaddr;
-        ours |= h.p_type == PT_LOAD && (uintptr_t)&stats >= begin && (uintptr_t)&stats < begin + h.p_memsz;
+    image i = { { (char *)UINTPTR_MAX, nullptr }, { nullptr, nullptr } };
+    for (int k = 0; k < object->dlpi_phnum; k++) {
+        const ElfW(Phdr) &h = object->dlpi_phdr[k];
+        const char *begin = (const char *)object->dlpi_addr + h.p_vaddr, *tls = (const char *)object->dlpi_tls_data;
+        if (h.p_type == PT_LOAD) i.all = { std::min(i.all.begin, begin), std::max(i.all.end, begin + h.p_memsz) };
+        if (h.p_type == PT_TLS) i.tls = { tls, tls + h.p_memsz };
     }
-    for (int i = 0; ours && i < object->dlpi_phnum; i++)
-        if (object->dlpi_phdr[i].p_type == PT_TLS && object->dlpi_tls_data) {
-            const char *begin = (const char *)object->dlpi_tls_data;
-            *(range *)found = { begin, begin + object->dlpi_phdr[i].p_memsz };
-        }
-    return ours;
+    if (!i.all.holds(&stats)) return 0;
+    *(image *)found = i;
+    return 1;
 }
 
-range static_shared()
+static const image &find_ourselves()
 {
-    static range found;
-    if (!found.holds(&tls_anchor)) { /* another thread calls than last time */
+    static image found;
+    if (!found.tls.holds(&tls_anchor)) { /* another thread calls than last time, whose segment this access makes */
         tls_anchor = 0;
-        dl_iterate_phdr(find_tls, &found);
+        dl_iterate_phdr(find_image, &found);
     }
     return found;
 }
+
+range static_shared() { return find_ourselves().tls; }
+range our_image() { return find_ourselves().all; }
 
 /* The segment holds every kernel's shared memory: to clear it for each block of a large grid would take longer than the
  * block. */

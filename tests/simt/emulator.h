@@ -62,6 +62,7 @@ struct pending_copy { /* cp.async */
     const void *from;
     unsigned n, bytes;
     int group;
+    uintptr_t pc;
 };
 
 enum class state : uint8_t { READY, BARRIER, WARP, DONE };
@@ -90,6 +91,7 @@ inline thread *me() { return static_cast<thread *>(self); }
 extern uint32_t block_epoch; /* barriers passed by this block */
 range static_shared();
 range dynamic_shared_range();
+range our_image(); /* the object the emulator is part of: code and static data */
 
 /* NULL, or why the kernel failed; the text is static. */
 const char *run_grid(const kernel &k);
@@ -114,8 +116,15 @@ int device_of(const void *p); /* -1: host memory */
 size_t device_bytes();        /* of each device */
 void *device_alloc(device &d, size_t bytes);
 bool device_release(const void *p);
-/* The live allocation that holds p; NULL, 0: none. */
-std::pair<const char *, size_t> allocation_of(const void *p);
+struct extent {
+    const char *p;
+    size_t bytes;
+    bool holds(const char *q, size_t n) const { return p && q >= p && n <= bytes && (size_t)(q - p) <= bytes - n; }
+};
+extent allocation_of(const void *p); /* the last one that begins at or before p; NULL, 0: none */
+/* Allocations are cut into pieces by piece(): the piece, or where there are none the allocation, as above. */
+extent piece_of(const void *p);
+void cut_piece(const void *p, size_t bytes);
 void open_only(uint64_t devices); /* a bit set: these devices' memory can be touched, no other */
 void constants_of(device &d);     /* what kernels see as __constant__ is now d's */
 range constants();
@@ -136,12 +145,12 @@ int stream_device(cudaStream_t stream);
 #ifdef SIMT_TRACE
 void trace_launch(const kernel &k);
 void trace_block();
-void trace_atomic(void *p, unsigned bytes, uintptr_t pc);
+void trace_atomic(const void *p, unsigned bytes, uintptr_t pc);
 void trace_copy(const pending_copy &c);
 #else
 inline void trace_launch(const kernel &) {}
 inline void trace_block() {}
-inline void trace_atomic(void *, unsigned, uintptr_t) {}
+inline void trace_atomic(const void *, unsigned, uintptr_t) {}
 inline void trace_copy(const pending_copy &) {}
 #endif
 

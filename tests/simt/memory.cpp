@@ -97,6 +97,13 @@ static const char *find_room(const device &d, size_t bytes, const char *from)
     return (size_t)(d.arena.end - begin) >= bytes + 2 * PAGE ? begin + PAGE : nullptr;
 }
 
+static std::map<const char *, size_t> pieces; /* of all devices */
+
+static void forget_pieces(const char *from, const char *end)
+{
+    pieces.erase(pieces.lower_bound(from), pieces.lower_bound(end));
+}
+
 static void protect(const char *p, size_t bytes, int how)
 {
     const char *page = p - (uintptr_t)p % PAGE;
@@ -129,19 +136,41 @@ bool device_release(const void *p)
     const char *page = a->first - (uintptr_t)a->first % PAGE;
     protect(a->first, a->second, PROT_NONE);
     madvise((void *)page, pages((size_t)(a->first - page) + a->second), MADV_DONTNEED);
+    forget_pieces(a->first, a->first + a->second);
     d.used -= a->second;
     d.live.erase(a);
     return true;
 }
 
-std::pair<const char *, size_t> allocation_of(const void *p)
+static extent last_before(const std::map<const char *, size_t> &extents, const void *p)
+{
+    auto a = extents.upper_bound((const char *)p);
+    if (a == extents.begin()) return { nullptr, 0 };
+    --a;
+    return { a->first, a->second };
+}
+
+extent allocation_of(const void *p)
 {
     int number = device_of(p);
-    if (number < 0) return { nullptr, 0 };
-    device &d = devices[(size_t)number];
-    auto a = d.live.upper_bound((const char *)p);
-    if (a == d.live.begin() || (const char *)p >= (--a)->first + a->second) return { nullptr, 0 };
-    return *a;
+    return number < 0 ? extent{ nullptr, 0 } : last_before(devices[(size_t)number].live, p);
+}
+
+/* ---- pieces of allocations ---- */
+
+extent piece_of(const void *p)
+{
+    extent a = allocation_of(p), piece = last_before(pieces, p);
+    return a.p && piece.p >= a.p ? piece : a;
+}
+
+/* Scratch is given out in ascending order: what lay behind p before is no more. */
+void cut_piece(const void *p, size_t bytes)
+{
+    extent a = allocation_of(p);
+    forget_pieces((const char *)p, a.p + a.bytes);
+    pieces[(const char *)p] = bytes;
+    memset((void *)p, 0xFF, bytes);
 }
 
 void open_only(uint64_t wanted)
@@ -216,12 +245,11 @@ static struct sigaction previous;
 static void describe(const void *p, char *text, size_t bytes)
 {
     int d = device_of(p);
-    auto a = d < 0 ? std::pair<const char *, size_t>() : allocation_of(p);
-    if (d < 0) snprintf(text, bytes, "%p, which is no device's memory", p);
-    else if (!a.first) snprintf(text, bytes, "%p, where cuda:%d has nothing allocated", p, d);
-    else
-        snprintf(text, bytes, "byte %zu of %zu that cuda:%d has allocated", (size_t)((const char *)p - a.first),
-                 a.second, d);
+    extent a = allocation_of(p);
+    if (!p) snprintf(text, bytes, "no address at all: NULL, or a misaligned vector");
+    else if (d < 0) snprintf(text, bytes, "%p, which is no device's memory", p);
+    else if (!a.p) snprintf(text, bytes, "%p, where cuda:%d has nothing allocated", p, d);
+    else snprintf(text, bytes, "byte %zu of %zu that cuda:%d allocated", (size_t)((char *)p - a.p), a.bytes, d);
 }
 
 /* A kernel's fault becomes its failure; the host's is explained before the process dies of it. */

@@ -169,11 +169,10 @@ extern "C" cudaError_t cudaFreeHost(void *p)
 
 static cudaError_t check_range(const void *p, size_t bytes, const char *what)
 {
-    auto a = allocation_of(p);
-    size_t offset = a.first ? (size_t)((const char *)p - a.first) : 0;
-    if (a.first && bytes <= a.second - offset) return cudaSuccess;
+    extent a = allocation_of(p);
+    if (a.holds((const char *)p, bytes)) return cudaSuccess;
     return report(cudaErrorInvalidValue, "%s of %zu bytes at byte %zu of the %zu that cuda:%d has allocated there",
-                  what, bytes, offset, a.second, device_of(p));
+                  what, bytes, a.p ? (size_t)((const char *)p - a.p) : 0, a.bytes, device_of(p));
 }
 
 struct rows {
@@ -262,6 +261,12 @@ cudaError_t simt::copy_to_symbol(const void *symbol, const void *from, size_t by
         memcpy(to, from, bytes);
     };
     return enqueue_on(s, "cudaMemcpyToSymbolAsync", work, device_side ? 1u << device_of(from) : 0);
+}
+
+cudaError_t simt::piece(const void *p, size_t bytes, cudaStream_t s)
+{
+    auto work = [=] { cut_piece(p, bytes); };
+    return enqueue_on(s, "scratch", work, 0);
 }
 
 /* ---- kernels ---- */

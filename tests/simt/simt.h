@@ -87,6 +87,9 @@ cudaError_t launch(void (*k)(P...), dim3 grid, dim3 block, size_t shared, cudaSt
 cudaError_t enqueue(cudaStream_t stream, std::function<void()> work, uint64_t others = 0);
 cudaError_t report(cudaError_t e, const char *format, ...) __attribute__((format(printf, 2, 3))); /* returns e */
 
+/* In stream order: from p to the end of its allocation, `bytes` bytes are one object and the rest is nothing, until the
+ * next call.  They become 0xFF, and the traced build finds accesses beside them. */
+cudaError_t piece(const void *p, size_t bytes, cudaStream_t stream);
 /* For the templates at the end of this file. */
 cudaError_t set_max_shared(const void *kernel, int bytes);
 cudaError_t copy_to_symbol(const void *symbol, const void *from, size_t bytes, size_t offset, cudaStream_t stream);
@@ -113,7 +116,8 @@ uint32_t live_lanes();
 enum barrier { BARRIER, BARRIER_COUNT, BARRIER_AND, BARRIER_OR };
 int block_sync(barrier kind, int predicate, const char *what, const char *file, int line);
 void yield();
-void before_atomic(void *p, unsigned bytes); /* alignment, races; other threads may run first */
+void atomic_read(const void *p, void *value, unsigned bytes); /* other threads may run first */
+void atomic_write(void *p, const void *value, unsigned bytes);
 
 /* cp.async: n bytes and zeros up to `bytes`.  They arrive at the wait, not before. */
 void cp_async(void *shared, const void *global, unsigned n, unsigned bytes);
@@ -321,11 +325,13 @@ inline unsigned __activemask() { return simt::live_lanes(); } /* the most it can
 /* ---- atomics: one thread runs at a time, so plain arithmetic does ---- */
 
 namespace simt {
-template <class T, class F> __attribute__((no_sanitize("thread"))) T atomic(T *p, F f)
+template <class T, class F> T atomic(T *p, F f)
 {
-    before_atomic((void *)p, sizeof *p);
-    T old = *p;
-    *p = f(old);
+    T x;
+    atomic_read(p, &x, sizeof x);
+    T old = x;
+    x = f(old);
+    atomic_write(p, &x, sizeof x);
     return old;
 }
 } // namespace simt

@@ -155,15 +155,13 @@ sluice_status op_run::fail(sluice_status st, const char *format, ...)
 
 void *op_run::take(size_t bytes)
 {
+    size_t all = rounded((bytes ? bytes : 1) + gpu::PIECE_GAP, 256);
+    char *p = nullptr;
     if (status) return nullptr;
-    bytes = rounded(bytes ? bytes : 1, 256);
     for (cuda_block &b : lane->scratch)
-        if (bytes <= b.bytes - b.used) {
-            b.used += bytes;
-            return b.base + b.used - bytes;
-        }
-    char *p = (char *)piece_new(x, bytes, name, &status);
-    if (p) lane->scratch.push_back({ p, bytes, bytes });
+        if (!p && all <= b.bytes - b.used) p = b.base + b.used, b.used += all;
+    if (!p && (p = (char *)piece_new(x, all, name, &status))) lane->scratch.push_back({ p, all, all });
+    if (p) check(gpu::piece(p, bytes, lane->stream));
     return p;
 }
 

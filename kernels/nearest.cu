@@ -87,8 +87,8 @@ __global__ void __launch_bounds__(DIGITS)
             while (left > (int64_t)count[digit]) left -= count[digit++];
             prefix = high << 8 | (uint64_t)digit;
         }
+        __syncthreads(); /* the prefix has grown by a digit, and nobody reads the counts any more */
     }
-    __syncthreads(); /* the prefix is the k-th key */
     for (int64_t j = t; j < m; j += DIGITS) {
         uint64_t key = key_of(row, j);
         if (key <= prefix) mine[atomicAdd(&taken, 1u)] = key;

@@ -44,7 +44,7 @@ static char *slots;
 static int made;
 static std::vector<char *> spare;
 
-static char *stack_new()
+range stacks()
 {
     size_t bytes = (size_t)SLOT * MAX_THREADS;
     if (!slots) {
@@ -52,7 +52,12 @@ static char *stack_new()
         if (p == MAP_FAILED) abort();
         slots = (char *)p;
     }
-    char *slot = slots + (size_t)SLOT * (size_t)made++;
+    return { slots, slots + bytes };
+}
+
+static char *stack_new()
+{
+    char *slot = (char *)stacks().begin + (size_t)SLOT * (size_t)made++;
     mprotect(slot, GUARD, PROT_NONE);
     return slot + GUARD;
 }
@@ -83,7 +88,5 @@ void *stack_enter(char *stack, void (*main)())
     memset(top, 0, 6 * sizeof *top);
     return top;
 }
-
-range stacks() { return { slots, slots + (size_t)SLOT * MAX_THREADS }; }
 
 } // namespace simt

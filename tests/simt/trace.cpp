@@ -99,8 +99,8 @@ static const area *area_of(const void *p)
 
 /* ---- bounds ---- */
 
-static range arguments;
-static extent known[8]; /* pieces of device memory met last, by address */
+static range arguments, image, locals; /* of the kernel, of our own object, of the threads' stacks */
+static extent known[8];                /* pieces of device memory met last, by address */
 
 static bool in_bounds(const char *p, unsigned bytes)
 {
@@ -127,9 +127,7 @@ static bool in_bounds(const char *p, unsigned bytes)
 static void access(const void *at, unsigned bytes, bool writes, bool atomic, uintptr_t pc)
 {
     const char *p = (const char *)at;
-    if (!self || stacks().holds(p)) return;
-    range image = our_image();
-    if (image.holds(p) || arguments.holds(p)) return;
+    if (!self || locals.holds(p) || image.holds(p) || arguments.holds(p)) return;
     const area *a = area_of(p);
     if (!a || (!a->shared && !in_bounds(p, bytes))) out_of_bounds(p, bytes, writes, pc);
     thread *t = me();
@@ -163,6 +161,7 @@ void trace_copy(const pending_copy &c)
 void trace_launch(const kernel &k)
 {
     first_of_grid = block_now + 1;
+    image = our_image(), locals = stacks();
     arguments = { (const char *)k.args.get(), (const char *)k.args.get() + k.args_bytes };
     for (extent &e : known) e = { nullptr, 0 };
     set_area(0, static_shared(), true);

@@ -229,10 +229,10 @@ int main(int argc, char **argv)
         argc, argv, "scan: all scores and the top 1000; cases few-f32 few-f16 few-bf16 few-i8 many-f32 fast-...");
     sluice *s = bench_open(&o);
     bench_head(s);
-    one(s, &o, "few-f32", SLUICE_F32, 1000000, 512, 10, 0.70);
-    one(s, &o, "few-f16", SLUICE_F16, 1000000, 512, 10, 0.70);
-    one(s, &o, "few-bf16", SLUICE_BF16, 1000000, 512, 10, 0.70);
-    one(s, &o, "few-i8", SLUICE_I8, 1000000, 512, 10, 0.70);
+    one(s, &o, "few-f32", SLUICE_F32, 1000000, 512, 10, 0.71);
+    one(s, &o, "few-f16", SLUICE_F16, 1000000, 512, 10, 0.73);
+    one(s, &o, "few-bf16", SLUICE_BF16, 1000000, 512, 10, 0.73);
+    one(s, &o, "few-i8", SLUICE_I8, 1000000, 512, 10, 0.67);
     one(s, &o, "many-f32", SLUICE_F32, 200000, 1280, 1000, 1);
     if (bench_gpu(s)) {
         s->exec.math = SLUICE_MATH_FAST;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """sass.py - what nvcc made of the hot kernels, held against the claims in their sources.
 
-    sass.py [--markdown] [--tools FOLDER] [--arch sm_90] OBJECTS SOURCE...
+    sass.py [--markdown] [--only WORD]... [--tools FOLDER] [--arch sm_90] OBJECTS SOURCE...
 
 A claim is a comment of a .cu or .cuh file, right before the kernel:
 
@@ -13,7 +13,7 @@ A claim is a comment of a .cu or .cuh file, right before the kernel:
     local=0     neither stack nor spills
     ffma>=      share of FFMA among the instructions of the main loop: of the loops with FFMAs that hold no other such
                 loop, the one with the most FFMAs
-    hmma        the kernel has tensor core instructions
+    hmma        a loop has tensor core instructions
     ldg128      it reads global memory 16 bytes at a time
 
 Each holds for every instantiation in OBJECTS/<source>.o, those of a .cuh in the objects of all sources.
@@ -75,7 +75,7 @@ class Kernel:
         signature = demangled.replace('(anonymous namespace)::', '').replace('void ', '', 1)
         head = re.match(r'(?:\w+::)*(\w+)(<.*>)?\(', signature)
         self.name = head[1] if head else signature
-        self.arguments = re.sub(r'\(\w+\)', '', head[2][1:-1]).replace('> >', '>>') if head and head[2] else ''
+        self.arguments = re.sub(r'\(\w+\)', '', head[2][1:-1]).strip() if head and head[2] else ''
         self.registers, self.shared = usage['REG'], max(usage['SHARED'] - CUDAS_OWN, 0)
         self.code = code                                     # [(address, opcode, target of a branch or None)]
         self.local = max(usage['STACK'], usage['LOCAL'], self.count('LDL', 'STL'))
@@ -86,10 +86,12 @@ class Kernel:
     def count(self, *opcodes, code=None):
         return sum(op.split('.')[0] in opcodes for _, op, _ in (self.code if code is None else code))
 
-    def main_loop(self):
+    def loops(self):
         ends = [(target, at) for at, _, target in self.code if target is not None and target < at]
-        loops = [[i for i in self.code if first <= i[0] <= last] for first, last in ends]
-        loops = [loop for loop in loops if self.ffmas(loop)]
+        return [[i for i in self.code if first <= i[0] <= last] for first, last in ends]
+
+    def main_loop(self):
+        loops = [loop for loop in self.loops() if self.ffmas(loop)]
         inner = [a for a in loops if not any(b is not a and len(b) < len(a) and b[0][0] >= a[0][0] and
                                              b[-1][0] <= a[-1][0] for b in loops)]
         return max(inner, key=self.ffmas, default=[])
@@ -106,7 +108,8 @@ class Kernel:
                    for _, op, _ in self.code)
 
     def tensor(self):
-        return self.count('HMMA', 'HGMMA', 'UTCHMMA', 'QGMMA')
+        """Tensor core instructions of a loop."""
+        return max((self.count('HMMA', 'HGMMA', 'UTCHMMA', code=loop) for loop in self.loops()), default=0)
 
 
 def parse_code(text):
@@ -149,7 +152,7 @@ def broken(claim, kernel):
     if kernel.share() < claim.limits.get('ffma', 0):
         yield f"ffma {kernel.share():.1f}%, claimed at least {claim.limits['ffma']}%"
     if 'hmma' in claim.limits and not kernel.tensor():
-        yield 'hmma claimed, no tensor core instruction found'
+        yield 'hmma claimed, no loop has tensor core instructions'
     if 'ldg128' in claim.limits and not kernel.wide_loads():
         yield 'ldg128 claimed, no 16-byte load found'
 
@@ -210,6 +213,7 @@ def print_table(rows, markdown):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('--markdown', action='store_true')
+    parser.add_argument('--only', action='append', default=[], help='lines of the table that hold this')
     parser.add_argument('--tools', default='')
     parser.add_argument('--arch', default='sm_90')
     parser.add_argument('objects', type=Path)
@@ -222,7 +226,8 @@ def main():
     results = list(check(tool, o.arch, o.objects, o.sources))
     if not results:
         raise SystemExit('no claim in any source')
-    print_table([row(c, k) for c, k, _ in results if k], o.markdown)
+    rows = dict.fromkeys(row(c, k) for c, k, _ in results if k)        # a kernel may have several claims
+    print_table([r for r in rows if not o.only or any(w in r[1] for w in o.only)], o.markdown)
     failed = [(c, k, why) for c, k, reasons in results for why in reasons]
     for claim, kernel, why in failed:
         print(f'FAIL: {claim.source.name}: {kernel.title() if kernel else claim.kernel}: {why}')

@@ -15,7 +15,7 @@
 
 namespace {
 
-enum { BANK = 16384, THREADS = 64, ROWS = 2, BLOCK_ROWS = THREADS * ROWS, STAGES = 4, CHUNK = 128, PITCH = CHUNK + 16 };
+enum { BANK = 16384, THREADS = 64, ROWS = 2, BLOCK_ROWS = THREADS * ROWS, STAGES = 3, CHUNK = 128, PITCH = CHUNK + 16 };
 enum { STAGE_BYTES = BLOCK_ROWS * PITCH, SHARED = STAGES * STAGE_BYTES };
 
 __constant__ float bank[BANK]; /* [d][C], C the even number that holds c */
@@ -120,9 +120,13 @@ template <class T, int C> __device__ __forceinline__ void begin(const few_job &w
     }
 }
 
-/* Logits and scores of a row from its sums. */
-template <class T, int C> __device__ __forceinline__ void finish(const few_job &w, int64_t row, float (&z)[C])
+/* The sums of a row, to go on from; or its logits and scores. */
+template <class T, int C> __device__ __forceinline__ void leave(const few_job &w, int64_t row, float (&z)[C])
 {
+    if (w.to) {
+        for (int j = 0; j < C; j++) w.to[row * C + j] = z[j];
+        return;
+    }
     float scale = is_integer<T> && w.x.scale ? w.x.scale[row] : 1.0f;
 #pragma unroll
     for (int j = 0; j < C; j++) {
@@ -137,16 +141,17 @@ template <class T, int C> __device__ __forceinline__ void finish(const few_job &
         if (j < C - 1 || w.c == C) out[j] = z[j];
 }
 
-/* grid ceil(n / BLOCK_ROWS), block THREADS, SHARED bytes: 72 KiB, 3 blocks on a multiprocessor of 228.
- * Thread t owns rows t and THREADS + t of the block; c is C or C - 1.  The last block steps back to end with the last
- * row, and writes only its own; fewer rows than a block, or rows 64 GiB apart, do without the ring. */
-/* sass: kernel=few_rows registers<=96 local=0 ldg128 */
+/* grid ceil(n / BLOCK_ROWS), block THREADS, SHARED bytes: 54 KiB, so that 4 blocks, 2 warps for each of 4 schedulers,
+ * are on a multiprocessor of 228.  Thread t owns rows t and THREADS + t of the block; c is C or C - 1.  The last block
+ * steps back to end with the last row, and writes only its own; fewer rows than a block, or rows 64 GiB apart, do
+ * without the ring. */
+/* sass: kernel=few_rows registers<=128 local=0 ldg128 */
 /* sass: kernel=few_rows<float,1 ffma>=70% */
 /* sass: kernel=few_rows<__half,1 ffma>=72% */
 /* sass: kernel=few_rows<__nv_bfloat16,1 ffma>=72% */
 /* sass: kernel=few_rows<signedchar,1 ffma>=66% */
 /* sass: kernel=few_rows<unsignedchar,1 ffma>=66% */
-template <class T, int C> __global__ void __launch_bounds__(THREADS, 3) few_rows(few_job w)
+template <class T, int C> __global__ void __launch_bounds__(THREADS, 4) few_rows(few_job w)
 {
     const sluice_view &x = w.x;
     int64_t own = (int64_t)blockIdx.x * BLOCK_ROWS, last = x.rows - BLOCK_ROWS;
@@ -157,12 +162,11 @@ template <class T, int C> __global__ void __launch_bounds__(THREADS, 3) few_rows
     for (int r = 0; r < ROWS; r++) begin<T>(w, row[r], sum[r]);
     add_chunks<T>(x, first, chunks, sum);
     add_tail<T>(x, row, chunks * (CHUNK / (int)sizeof(T)), sum);
-#pragma unroll
+#pragma unroll 1 /* row by row through the same registers: half the code */
     for (int r = 0; r < ROWS; r++) {
-        if (row[r] < own || row[r] >= x.rows) continue; /* no barrier follows */
-        if (!w.to) finish<T>(w, row[r], sum[r]);
-        else
-            for (int j = 0; j < C; j++) w.to[row[r] * C + j] = sum[r][j];
+        int64_t i = first + r * THREADS + threadIdx.x;
+        if (i >= own && i < x.rows) leave<T>(w, i, sum[0]);
+        for (int j = 0; j < C; j++) sum[0][j] = sum[1][j];
     }
 }
 

@@ -58,7 +58,7 @@ $build/tests/tool_plugin "$SLUICE_PLUGIN_DIR/libsluice_cuda.so" | tee "$work/log
 grep -q '^devices:' "$work/log" || { echo "FAIL: the plug-in finds no device"; exit 1; }
 
 echo "== every op on the card against its definition and the CPU's bits"
-tests=$(find $build/tests -maxdepth 1 -name 'op_*' -type f -executable | sort)
+tests=$(find $build/tests -maxdepth 1 '(' -name 'op_*' -o -name unit_math_fast ')' -type f -executable | sort)
 for test in $tests; do
     SLUICE_TEST_CUDA=1 bounded 60 "$(basename "$test")" "$test"
 done

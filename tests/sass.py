@@ -91,13 +91,17 @@ class Kernel:
         return [[i for i in self.code if first <= i[0] <= last] for first, last in ends]
 
     def main_loop(self):
-        loops = [loop for loop in self.loops() if self.ffmas(loop)]
+        products = self.tensors if self.tensors(self.code) else self.ffmas
+        loops = [loop for loop in self.loops() if products(loop)]
         inner = [a for a in loops if not any(b is not a and len(b) < len(a) and b[0][0] >= a[0][0] and
                                              b[-1][0] <= a[-1][0] for b in loops)]
-        return max(inner, key=self.ffmas, default=[])
+        return max(inner, key=products, default=[])
 
     def ffmas(self, code):
         return self.count('FFMA', 'FFMA2', code=code)
+
+    def tensors(self, code):
+        return self.count('HMMA', 'HGMMA', 'UTCHMMA', code=code)
 
     def share(self):
         loop = self.main_loop()
@@ -108,8 +112,7 @@ class Kernel:
                    for _, op, _ in self.code)
 
     def tensor(self):
-        """Tensor core instructions of a loop."""
-        return max((self.count('HMMA', 'HGMMA', 'UTCHMMA', code=loop) for loop in self.loops()), default=0)
+        return self.tensors(self.main_loop())
 
 
 def parse_code(text):
@@ -152,7 +155,7 @@ def broken(claim, kernel):
     if kernel.share() < claim.limits.get('ffma', 0):
         yield f"ffma {kernel.share():.1f}%, claimed at least {claim.limits['ffma']}%"
     if 'hmma' in claim.limits and not kernel.tensor():
-        yield 'hmma claimed, no loop has tensor core instructions'
+        yield 'hmma claimed, no loop of tensor core instructions found'
     if 'ldg128' in claim.limits and not kernel.wide_loads():
         yield 'ldg128 claimed, no 16-byte load found'
 
@@ -195,7 +198,7 @@ HEAD = ('file', 'kernel', 'registers', 'shared', 'local', 'loop', 'FFMA', 'HMMA'
 def row(claim, k):
     loop = k.main_loop()
     return (claim.source.name, k.title(), k.registers, k.shared, k.local, len(loop) or '-',
-            f'{k.share():.1f}%' if loop else '-', k.tensor() or '-', k.wide_loads() or '-')
+            f'{k.share():.1f}%' if loop and not k.tensor() else '-', k.tensor() or '-', k.wide_loads() or '-')
 
 
 def print_table(rows, markdown):

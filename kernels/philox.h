@@ -15,7 +15,8 @@ typedef enum ex_purpose {
     EX_INIT = 4 << 27,    /* initial weights                */
     EX_FOLDS = 5 << 27,   /* folds and calibration splits   */
     EX_START = 6 << 27,   /* the first labelled rows        */
-    EX_CLUSTER = 7 << 27  /* where k-means begins           */
+    EX_CLUSTER = 7 << 27, /* where k-means begins           */
+    EX_BADGE = 8 << 27    /* BADGE's draws                  */
 } ex_purpose;
 
 EX_FN void ex_philox(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4])

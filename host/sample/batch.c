@@ -86,3 +86,10 @@ out:
     mem_free(packed), mem_free(index);
     return st;
 }
+
+sluice_status row_distances(sluice *s, const float *x, int64_t n, const float *y, int64_t d, float *out_distance)
+{
+    for (int64_t i = 0; i < n; i++) out_distance[i] = ex_inf();
+    return sluice_op_relax(
+        s, &(sluice_op_relax_args){ .x = sluice_rows(x, SLUICE_F32, n, d), .y = y, .distance = out_distance });
+}

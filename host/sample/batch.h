@@ -55,7 +55,7 @@ typedef struct batch {
 typedef sluice_status batch_rule(sluice *s, batch *b);
 
 /* rules/: one file each */
-batch_rule rule_spread, rule_cells, rule_trio, rule_typical, rule_round_robin;
+batch_rule rule_spread, rule_cells, rule_trio, rule_typical, rule_round_robin, rule_badge;
 
 sluice_status batch_begin(sluice *s, batch *b);
 void batch_release(batch *b); /* what batch_begin() made */
@@ -69,5 +69,7 @@ static inline bool batch_full(const batch *b) { return b->picked == b->k; }
 /* Squared distances of rows x [n, d] to the nearest of y [m, d], infinity where m is 0. */
 sluice_status nearest_distances(sluice *s, const float *x, int64_t n, const float *y, int64_t m, int64_t d,
                                 float *out_distance);
+/* Squared distances of rows x [n, d] to the row y. */
+sluice_status row_distances(sluice *s, const float *x, int64_t n, const float *y, int64_t d, float *out_distance);
 
 #endif

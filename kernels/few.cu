@@ -3,7 +3,7 @@
  * A thread owns ROWS whole rows and all classes: each sum is one chain in a register.  Rows cross to shared memory in
  * chunks of 128 bytes, STAGES - 1 of them ahead, at a pitch of 144 bytes so that 16-byte reads of 8 neighbouring
  * threads meet no bank twice.  Weights are operands from the constant bank.  Logits never leave the registers unless
- * asked for.  By bytes and products this is bound by memory up to about c = 26 (f32), 12 (f16), 5 (i8).
+ * asked for.  What bounds it on which card: docs/gpu.md.
  *
  * The bank holds BANK weights.  Where d * c is more, k goes through it in slices and the sums rest in scratch between
  * them; each is one chain all the same. */

@@ -20,6 +20,7 @@ void tile_classes(op_run &r, const linear &p);
 
 inline void linear_run(op_run &r, linear p)
 {
+    if (p.x.rows == 0) return; /* the weights may be missing */
     if (p.c <= 16) return few_classes(r, p);
     p.packed = r.in(p.packed, (int64_t)sluice_packed_floats(p.c, p.x.cols));
     tile_classes(r, p);

@@ -224,6 +224,19 @@ static void changed_weights(int t)
     weights_free(&m), typed_free(&x), sluice_close(reference), sluice_close(s);
 }
 
+static void no_rows(void)
+{
+    if (!case_is("no rows need no weights")) return;
+    for (int t = 0; t < tier_count(); t++) {
+        sluice *s = tier_open(t, 1);
+        for (int64_t c = 10; c <= 100; c += 30) {
+            sluice_op_scan_args a = { .x = sluice_rows(NULL, SLUICE_F32, 0, 8), .c = c, .temperature = 1 };
+            CHECK_OK(s, sluice_op_scan(s, &a));
+        }
+        sluice_close(s);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const int64_t cs[] = { 1, 2, 5, 10, 16, 17, 40 }, ns[] = { 0, 1, 16, 17, 31, 50 }, ds[] = { 1, 16, 31, 64 };
@@ -241,6 +254,7 @@ int main(int argc, char **argv)
         one((shape){ (sluice_type)type, 300, 37, 200, 4, 4, 1, 1, 1, 1 });
     }
     single();
+    no_rows();
     for (int t = 0; t < tier_count(); t++) turns(t), changed_weights(t);
     return test_end();
 }

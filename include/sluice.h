@@ -89,6 +89,7 @@ typedef struct sluice_options {
     void (*progress)(void *user, const sluice_progress *p); /* called at most ten times a second and at the end */
     void *user;
     int64_t device_mem_mib; /* most memory to take of a GPU; 0: as much as is free */
+    const char *math;       /* of pool scans: "exact" (NULL), or "fast": a GPU's tensor cores, other bits */
 } sluice_options;
 
 /* Fails with E_USAGE (unknown device or SLUICE_CPU tier).  *out_s is set also on failure, so that its error can be

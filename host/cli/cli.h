@@ -62,8 +62,8 @@ struct cli {
 
 /* ---- options.c ---- */
 typedef struct cli_common { /* options of every command */
-    int64_t threads, mem_mib;
-    const char *devices, *log;
+    int64_t threads, mem_mib, device_mem_mib;
+    const char *devices, *math, *log;
     bool quiet, help;
 } cli_common;
 extern cli_common common;

@@ -1,5 +1,6 @@
 /* cmd_devices.c - sluice devices: what this machine and this build can run, and what limits them. */
 #include "cli.h"
+#include "backends.h"
 #include "reader.h"
 
 #include <sched.h>
@@ -68,21 +69,57 @@ static limits read_limits(void)
     return l;
 }
 
-/* $SLUICE_PLUGIN_DIR, then the folder beside the program. */
-static bool find_plugin(char *path, size_t size)
+/* What the plug-in has, whether or not this run uses it. */
+typedef struct gpus {
+    sluice_backend backend; /* devices 0: none, and why */
+    char why[512];
+} gpus;
+
+static gpus find_gpus(cli *c)
 {
-    char self[4096];
-    const char *folder = getenv("SLUICE_PLUGIN_DIR");
-    if (folder && *folder) {
-        snprintf(path, size, "%s/libsluice_cuda.so", folder);
-        if (access(path, R_OK) == 0) return true;
+    gpus g = { 0 };
+    if (backend_cuda(c->s, &g.backend, g.why, sizeof g.why) != SLUICE_OK) g.backend.devices = 0;
+    return g;
+}
+
+static bool is_used(const sluice *s, int device)
+{
+    for (int i = 0; on_device(s) && i < s->devices; i++)
+        if (s->device[i] == device) return true;
+    return false;
+}
+
+static long long free_mib(const gpus *g, int device) { return (long long)(g->backend.memory(device) >> 20); }
+
+static void put_gpus(cli *c, const gpus *g)
+{
+    char text[512];
+    if (g->backend.devices == 0) {
+        printf("cuda     not used: %s\n", g->why);
+        return;
     }
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n <= 0) return false;
-    self[n] = 0;
-    *strrchr(self, '/') = 0;
-    snprintf(path, size, "%s/../lib/sluice/libsluice_cuda.so", self);
-    return access(path, R_OK) == 0;
+    for (int i = 0; i < g->backend.devices; i++) {
+        g->backend.describe(i, text, sizeof text);
+        printf("cuda:%-3d %s; %lld MiB to take (--device-mem-mib), ", i, text, free_mib(g, i));
+        if (is_used(c->s, i)) printf("used\n");
+        else printf("not used: --devices %s\n", common.devices);
+    }
+}
+
+static void put_gpus_json(cli *c, const gpus *g)
+{
+    char text[512];
+    fputs(",\n  \"cuda_plugin\": ", stdout);
+    fputs(g->backend.devices ? "true,\n  \"cuda_why\": null" : "false,\n  \"cuda_why\": ", stdout);
+    if (!g->backend.devices) put_json_text(stdout, g->why);
+    fputs(",\n  \"gpus\": [", stdout);
+    for (int i = 0; i < g->backend.devices; i++) {
+        g->backend.describe(i, text, sizeof text);
+        printf("%s\n    { \"name\": \"cuda:%d\", \"what\": ", i ? "," : "", i);
+        put_json_text(stdout, text);
+        printf(", \"free_mib\": %lld, \"used\": %s }", free_mib(g, i), is_used(c->s, i) ? "true" : "false");
+    }
+    fputs(g->backend.devices ? "\n  ]" : "]", stdout);
 }
 
 static const char *reads_why(void)
@@ -101,7 +138,7 @@ static const char *variable(const char *name)
     return text && *text ? text : "unset";
 }
 
-static void put_json(cli *c, const limits *l, bool plugin)
+static void put_json(cli *c, const limits *l, const gpus *g)
 {
     fputs("{\n  \"backend\": ", stdout);
     put_json_text(stdout, c->s->backend->name);
@@ -115,16 +152,16 @@ static void put_json(cli *c, const limits *l, bool plugin)
     put_json_text(stdout, reader_backend());
     fputs(",\n  \"reads_why\": ", stdout);
     put_json_text(stdout, reads_why());
-    printf(",\n  \"cuda_plugin\": %s\n}\n", plugin ? "true" : "false");
+    put_gpus_json(c, g);
+    fputs("\n}\n", stdout);
 }
 
 static sluice_status run(cli *c)
 {
-    char path[8300];
     limits l = read_limits();
-    bool plugin = find_plugin(path, sizeof path);
+    gpus g = find_gpus(c);
     if (o.json) {
-        put_json(c, &l, plugin);
+        put_json(c, &l, &g);
         return SLUICE_OK;
     }
     printf("backend  %s; tiers that run here: %s (SLUICE_CPU=%s)\n", c->s->backend->name, cpu_tier_names(),
@@ -135,10 +172,7 @@ static sluice_status run(cli *c)
     printf("memory   %lld MiB for buffers (--mem-mib); machine %lld MiB, control group %s%s\n",
            (long long)common.mem_mib, l.memory_mib, *l.memory ? l.memory : "unlimited", *l.memory ? " MiB" : "");
     printf("reads    %s; %s\n", reader_backend(), reads_why());
-    if (plugin) printf("cuda     found %s, but this version of the program has no use for it\n", path);
-    else
-        printf("cuda     no plug-in: libsluice_cuda.so is neither in SLUICE_PLUGIN_DIR (%s) nor in ../lib/sluice\n",
-               variable("SLUICE_PLUGIN_DIR"));
+    put_gpus(c, &g);
     return SLUICE_OK;
 }
 

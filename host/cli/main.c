@@ -131,6 +131,8 @@ static sluice_status run_command(cli *c)
                          .threads = (int)common.threads,
                          .mem_mib = common.mem_mib,
                          .devices = common.devices,
+                         .device_mem_mib = common.device_mem_mib,
+                         .math = common.math,
                          .log = log_show,
                          .progress = progress_show };
     st = sluice_open(&o, &c->s);

@@ -57,10 +57,9 @@ sluice_status backend_cuda(const sluice *s, sluice_backend *out, char *why, size
 
 static sluice_status use_cpu(sluice *s)
 {
-    const char *why = NULL;
-    s->backend = cpu_backend(getenv("SLUICE_CPU"), &why);
+    s->backend = s->cpu;
     s->devices = 1;
-    return s->backend ? SLUICE_OK : sluice_fail(s, SLUICE_E_USAGE, "%s", why);
+    return SLUICE_OK;
 }
 
 static sluice_status add_device(sluice *s, int device)
@@ -99,8 +98,10 @@ static sluice_status name_devices(sluice *s, const char *list)
 
 sluice_status backend_pick(sluice *s)
 {
-    const char *list = s->opt.devices && *s->opt.devices ? s->opt.devices : "auto";
+    const char *list = s->opt.devices && *s->opt.devices ? s->opt.devices : "auto", *unfit = NULL;
     char why[512] = "";
+    s->cpu = cpu_backend(getenv("SLUICE_CPU"), &unfit);
+    if (!s->cpu) return sluice_fail(s, SLUICE_E_USAGE, "%s", unfit);
     bool automatic = strcmp(list, "auto") == 0;
     bool named = automatic || strcmp(list, "all") == 0 || strncmp(list, "cuda", 4) == 0;
     if (strcmp(list, "cpu") == 0) return use_cpu(s);
@@ -131,4 +132,27 @@ void exec_free(sluice *s, sluice_exec *x)
     if (!s->backend || !s->backend->exec_close || !x->state) return;
     dev_forget(s, x);
     s->backend->exec_close(x);
+}
+
+sluice_status exec_wait(sluice *s, sluice_status st)
+{
+    return st || !s->exec.deferred ? st : s->backend->wait(&s->exec);
+}
+
+/* ---- places ---- */
+
+place place_here(const sluice *s) { return (place){ s->backend, s->exec }; }
+
+place place_cpu(const sluice *s)
+{
+    place p = { s->cpu, s->exec };
+    p.exec.state = NULL, p.exec.device = 0, p.exec.deferred = 0;
+    return p;
+}
+
+place place_go(sluice *s, const place *to)
+{
+    place was = place_here(s);
+    s->backend = to->backend, s->exec = to->exec;
+    return was;
 }

@@ -44,6 +44,9 @@ sluice_status sluice_open(const sluice_options *o, sluice **out_s)
     if (s->opt.device_mem_mib < 0 || s->opt.device_mem_mib > INT64_MAX >> 20)
         return sluice_fail(s, SLUICE_E_USAGE, "%lld MiB of device memory make no sense",
                            (long long)s->opt.device_mem_mib);
+    if (s->opt.math && strcmp(s->opt.math, "fast") == 0) s->math = SLUICE_MATH_FAST;
+    else if (s->opt.math && strcmp(s->opt.math, "exact") != 0)
+        return sluice_fail(s, SLUICE_E_USAGE, "math is exact or fast, not '%s'", s->opt.math);
     s->mem_bytes = (size_t)mib << 20;
     s->threads = s->exec.threads = s->opt.threads ? s->opt.threads : cpu_threads();
     return backend_pick(s);

@@ -15,8 +15,11 @@ enum { MAX_DEVICES = 64 };
 struct sluice {
     sluice_exec exec; /* how ops run: threads, scratch, fail; the first of the devices */
     const sluice_backend *backend;
-    sluice_backend plugin; /* what backend points to when it is no CPU */
+    const sluice_backend *cpu; /* the same, or the CPU's beside a device's */
+    sluice_backend plugin;     /* what backend points to when it is no CPU */
     int device[MAX_DEVICES], devices;
+    sluice_math math;          /* of pool scans */
+    struct resident *resident; /* a pool's blocks on the devices, or NULL: host/sample/resident.h */
     int threads;
     size_t mem_bytes;  /* budget of a scan's buffers */
     void *scratch;     /* exec.scratch's block, grown between ops */

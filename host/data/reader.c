@@ -5,13 +5,14 @@
  * unmapped when given back; all others are read by an engine of reader_io.h into the slot's buffer.  Which it is shows in
  * no result. */
 #include "reader.h"
+#include "backends.h"
 #include "reader_io.h"
 
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 
-enum { SLOTS = 4, COLD_BLOCKS = 8 };
+enum { AHEAD = 3, COLD_BLOCKS = 8 }; /* slots beyond those that the caller holds */
 /* bench_reader, 2 threads adding up 1 GiB from the page cache, share of the rate from memory: blocks of 1 MiB 46%, 2 MiB
  * 72%, 4 MiB 86%, 8 MiB 88%, 16 MiB 93%.  More threads want larger blocks; more than this is felt in memory alone. */
 static const size_t block_target = 16u << 20, huge_page = 2u << 20;
@@ -36,11 +37,13 @@ struct reader {
     int next_shard;
     int64_t max_rows;
     size_t block_bytes; /* of one buffer */
-    slot slot[SLOTS];
+    slot *slot;         /* [slots] */
     int slots;
     uint64_t started; /* turns given so far */
     uint8_t *ring;    /* the buffers */
     size_t ring_bytes;
+    bool want_pinned;
+    sluice *pinned;      /* whose backend pinned the ring; NULL: it is plain memory */
     shard_file *file;    /* of the shard that was started last */
     shard_file *broken;  /* a file found wrong when a block was given back; NULL: none */
     read_engine *engine; /* NULL until a file is read */
@@ -83,10 +86,14 @@ int64_t reader_block_rows(const reader *r)
     return most;
 }
 
-/* Blocks of about 16 MiB in four buffers; less memory makes the blocks smaller, then the buffers fewer. */
-static sluice_status plan_buffers(sluice *s, reader *r, size_t mem_bytes)
+int reader_slots(const reader *r) { return r->slots; }
+
+/* Blocks of about 16 MiB in a few buffers; less memory makes the blocks smaller, then the buffers fewer. */
+static sluice_status plan_buffers(sluice *s, reader *r, const reader_plan *plan)
 {
-    size_t row = 1;
+    size_t row = 1, mem_bytes = plan->mem_bytes ? plan->mem_bytes : s->mem_bytes;
+    size_t slots = (size_t)(plan->held > 0 ? plan->held : 1) + AHEAD;
+    size_t target = plan->block_bytes && plan->block_bytes < block_target ? plan->block_bytes : block_target;
     for (int i = 0; i < r->pool->shard_count; i++) {
         size_t b = row_bytes(r, &r->pool->shards[i]);
         if (b > row) row = b;
@@ -94,12 +101,22 @@ static sluice_status plan_buffers(sluice *s, reader *r, size_t mem_bytes)
     if (row > mem_bytes)
         return sluice_fail(s, SLUICE_E_MEMORY, "a row of %zu bytes does not fit the %zu bytes allowed for reading", row,
                            mem_bytes);
-    r->slots = mem_bytes / row < SLOTS ? (int)(mem_bytes / row) : SLOTS;
+    r->slots = (int)(mem_bytes / row < slots ? mem_bytes / row : slots);
     size_t most = mem_bytes / (size_t)r->slots;
-    r->block_bytes = block_target > row ? block_target : row;
+    r->block_bytes = target > row ? target : row;
     if (r->block_bytes > most) r->block_bytes = most;
     if (r->block_bytes >= huge_page && row <= (r->block_bytes & ~(huge_page - 1))) r->block_bytes &= ~(huge_page - 1);
-    return SLUICE_OK;
+    r->slot = NEW(s, r->slots, slot);
+    return r->slot ? SLUICE_OK : SLUICE_E_MEMORY;
+}
+
+/* A limit on locked memory may refuse it: then copies are slower, and no less right. */
+static void pin_ring(sluice *s, reader *r)
+{
+    if (!r->want_pinned || !s->backend->pin) return;
+    if (s->backend->pin(&s->exec, r->ring, r->ring_bytes) == SLUICE_OK) r->pinned = s;
+    else log_line(s, SLUICE_DEBUG, "copies to the device will wait: %s", s->error);
+    s->error[0] = 0;
 }
 
 static sluice_status map_buffers(sluice *s, reader *r)
@@ -111,6 +128,7 @@ static sluice_status map_buffers(sluice *s, reader *r)
     uint8_t *at = (uint8_t *)(((uintptr_t)p + huge_page - 1) & ~(uintptr_t)(huge_page - 1));
     madvise(at, (size_t)r->slots * r->block_bytes, MADV_HUGEPAGE); /* a wish */
     for (int i = 0; i < r->slots; i++) r->slot[i].buffer = at + (size_t)i * r->block_bytes;
+    pin_ring(s, r);
     return SLUICE_OK;
 }
 
@@ -133,6 +151,7 @@ out:
 static bool in_place(reader *r, const slot *x)
 {
     if (r->want) return !strcmp(r->want, "map");
+    if (r->want_pinned) return false;
     if (r->cold > 0) {
         r->cold--;
         return false;
@@ -268,8 +287,9 @@ sluice_status reader_open(sluice *s, const sluice_pool *pool, const reader_plan 
     r->next_row = plan->first_row;
     r->end_row = plan->rows ? plan->first_row + plan->rows : pool->rows;
     r->max_rows = plan->max_rows > 0 ? plan->max_rows : INT64_MAX;
+    r->want_pinned = plan->pinned;
     TRY(read_path_wanted(s, &r->want));
-    TRY(plan_buffers(s, r, plan->mem_bytes ? plan->mem_bytes : s->mem_bytes));
+    TRY(plan_buffers(s, r, plan));
     *out_r = r, r = NULL;
 out:
     reader_close(r);
@@ -318,12 +338,14 @@ double reader_stall_seconds(const reader *r) { return r->stall; }
 void reader_close(reader *r)
 {
     if (!r) return;
-    for (int i = 0; i < r->slots; i++) release(r, &r->slot[i]);
+    for (int i = 0; r->slot && i < r->slots; i++) release(r, &r->slot[i]);
     shard_file_drop(r->file);
     shard_file_drop(r->broken);
     if (r->guarded) read_map_end();
     if (r->engine) r->engine->close(r->engine);
+    if (r->pinned) r->pinned->backend->unpin(&r->pinned->exec, r->ring);
     if (r->ring) munmap(r->ring, r->ring_bytes);
+    mem_free(r->slot);
     mem_free(r);
 }
 

@@ -1,5 +1,6 @@
 /* candidates.c - see candidates.h. */
 #include "candidates.h"
+#include "backends.h"
 #include "exact.h"
 
 #include <stdlib.h>
@@ -122,13 +123,22 @@ static sluice_status add_one(sluice *s, candidates *c, const sluice_entry *e)
     return SLUICE_OK;
 }
 
+/* Scores and state lie in host memory. */
+static sluice_status top_op(sluice *s, const sluice_op_top_args *a)
+{
+    place cpu = place_cpu(s), was = place_go(s, &cpu);
+    sluice_status st = sluice_op_top(s, a);
+    place_back(s, was);
+    return st;
+}
+
 sluice_status candidates_add(sluice *s, candidates *c, const float *score, const float *prediction, const uint64_t *ids,
                              int64_t n, int64_t first_row, const uint64_t *skip)
 {
     if (by_op(c))
-        return sluice_op_top(
-            s, &(sluice_op_top_args){
-                   .score = score, .ids = ids, .n = n, .first_row = first_row, .skip = skip, .state = &c->top });
+        return top_op(s,
+                      &(sluice_op_top_args){
+                          .score = score, .ids = ids, .n = n, .first_row = first_row, .skip = skip, .state = &c->top });
     for (int64_t i = 0; i < n; i++) {
         int64_t row = first_row + i;
         sluice_entry e = { .row = row, .id = ids ? ids[i] : (uint64_t)row, .key = ex_order_key(score[i]) };
@@ -146,7 +156,7 @@ sluice_status candidates_add(sluice *s, candidates *c, const float *score, const
 
 sluice_status candidates_finish(sluice *s, candidates *c)
 {
-    if (by_op(c)) return sluice_op_top(s, &(sluice_op_top_args){ .state = &c->top, .finish = 1 });
+    if (by_op(c)) return top_op(s, &(sluice_op_top_args){ .state = &c->top, .finish = 1 });
     reduce(c, true);
     if (c->top.count > c->top.k) c->top.count = c->top.k;
     return SLUICE_OK;

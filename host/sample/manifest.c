@@ -121,6 +121,22 @@ json_t *manifest_labels(const sluice_labels *labels)
                      manifest_hash(h));
 }
 
+const char *manifest_math(const sluice *s) { return s->math == SLUICE_MATH_FAST ? "fast" : "exact"; }
+
+void manifest_place(const sluice *s, json_t *run)
+{
+    json_object_set_new(run, "backend", json_string(s->backend->name));
+    if (!s->backend->describe) return;
+    json_t *devices = json_array();
+    for (int i = 0; i < s->devices; i++) {
+        char text[512];
+        int n = snprintf(text, sizeof text, "cuda:%d ", s->device[i]);
+        s->backend->describe(s->device[i], text + n, sizeof text - (size_t)n);
+        json_array_append_new(devices, any_text(text));
+    }
+    json_object_set_new(run, "devices", devices);
+}
+
 static sluice_status no_memory(sluice *s, const char *what)
 {
     return sluice_fail(s, SLUICE_E_MEMORY, "out of memory for %s", what);

@@ -1,5 +1,4 @@
-/* manifest.h - what a result was made from, beside the result; and whether an output that exists is that very result.
- * */
+/* manifest.h - what a result was made from, beside the result; and whether an output that exists is that result. */
 #ifndef MANIFEST_H
 #define MANIFEST_H
 
@@ -13,6 +12,9 @@ json_t *manifest_labels(const sluice_labels *labels);
 json_t *manifest_array(const void *data, int64_t count, size_t size); /* count and hash */
 json_t *manifest_hash(uint64_t hash);                                 /* 16 hexadecimal digits, as text */
 json_t *manifest_seed(uint64_t seed);                                 /* decimal, as text: JSON numbers end at 2^53 */
+const char *manifest_math(const sluice *s);                           /* "exact" or "fast", as asked for */
+/* Where it ran, among what differs between two runs of the same inputs: into run, backend and, where these are, devices. */
+void manifest_place(const sluice *s, json_t *run);
 /* XXH3-64 of the object's canonical text, as 16 digits. */
 sluice_status manifest_digest(sluice *s, const json_t *inputs, char out[17]);
 

@@ -318,8 +318,8 @@ static json_t *describe(const sluice_picks *p, json_t *outputs, json_t *lists)
         json_array_append_new(quarantine, text ? text : json_integer((json_int_t)p->bad.row[i]));
     }
     m = json_pack("{s:s, s:s, s:O, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I}, s:o}", "sluice", sluice_version(), "math",
-                  "exact", "inputs", p->inputs, "lists", lists, "outputs", outputs, "counts", "rows",
-                  (json_int_t)p->info.rows, "read", (json_int_t)p->info.scanned, "excluded",
+                  json_string_value(json_object_get(p->inputs, "math")), "inputs", p->inputs, "lists", lists, "outputs",
+                  outputs, "counts", "rows", (json_int_t)p->info.rows, "read", (json_int_t)p->info.scanned, "excluded",
                   (json_int_t)p->info.excluded, "excluded_trained", (json_int_t)p->info.excluded_trained, "quarantined",
                   (json_int_t)p->info.quarantined, "quarantine", quarantine);
     if (p->run) json_object_set(m, "run", p->run);

@@ -1,53 +1,107 @@
 /* pool_scan.c - see pool_scan.h.
  *
- *     reader ─▶ block ─▶ source_scan ─▶ columns ─▶ strategies' fill ─▶ take()
- *                        (rows bad)     [column][rows]   [strategy][rows]
+ *     reader ─▶ block ─▶ lane ─▶ columns ─▶ strategies' fill ─▶ take()
+ *                       (GPU)   [column][rows]   [strategy][rows]
+ *
+ * A lane (lane.h) is where blocks are scored: the CPU, or one of two streams of a GPU, so that one copies while the other
+ * computes.  A block goes to whichever lane is free, into the next of a ring of tasks, and leaves the ring in row order:
+ * a device that is ahead of the others may run on until the ring is full.  On a CPU there is one lane and one task.
  *
  * Blocks hold at most BLOCK_ROWS rows, so that the columns stay small beside the features, and every value is
- * row-local: how the pool was cut decides nothing. */
+ * row-local: how the pool was cut, and who scored a piece of it, decides nothing. */
 #include "pool_scan.h"
+#include "lane.h"
 #include "reader.h"
+#include "resident.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { BLOCK_ROWS = 1 << 16 };
+enum { BLOCK_ROWS = 1 << 16, LANES_EACH = 2, TASKS_EACH = 2, MAX_LANES = LANES_EACH * MAX_DEVICES };
+/* A device holds a lane's rows, once more with rows as ops like them, and what else an op needs, of each of its lanes. */
+enum { DEVICE_SHARE = 4 * LANES_EACH };
 
-typedef struct scan_buffers {
-    sluice_scores columns; /* [BLOCK_ROWS] each, NULL: not read */
-    float **score;         /* [count][BLOCK_ROWS] */
-    float *logits;         /* [rows of a block, classes], grown */
-    uint8_t *bad;          /* [BLOCK_ROWS] */
-    int64_t rows;
-} scan_buffers;
+typedef struct task {
+    block in;       /* owner NULL: not the reader's */
+    source_out out; /* what is read of it */
+    lane *lane;     /* at work on it; NULL: done */
+} task;
 
-static void buffers_release(scan_buffers *b, int count)
+typedef struct scanner {
+    pool_scan *scan;
+    reader *reader; /* NULL: the pool is resident */
+    bool end;       /* all blocks were taken */
+    lane lane[MAX_LANES];
+    task *work[MAX_LANES]; /* what the lane is at; NULL: nothing */
+    int lanes;
+    task *task; /* [tasks] a ring: taken % tasks is the next */
+    int64_t tasks, taken, delivered;
+    char *memory; /* outputs of all tasks */
+    size_t memory_bytes;
+    bool pinned;
+    float **score; /* [strategies][rows of a block] */
+    progress progress;
+} scanner;
+
+/* ---- outputs ---- */
+
+/* The next bytes of a block; without one it only counts. */
+static void *carve(char *memory, size_t *used, int64_t count, size_t size)
 {
-    for (int j = 0; j < COLUMN_COUNT; j++) mem_free(scores_get(&b->columns, (column)j));
-    for (int i = 0; b->score && i < count; i++) mem_free(b->score[i]);
-    mem_free(b->score);
-    mem_free(b->logits);
-    mem_free(b->bad);
+    size_t bytes, at = *used;
+    if (mul_overflows((size_t)count, size, &bytes) || bytes > SIZE_MAX / 2 - at) {
+        *used = SIZE_MAX / 2;
+        return NULL;
+    }
+    *used = at + ((bytes + 63) & ~(size_t)63);
+    return memory ? memory + at : NULL;
 }
 
-static sluice_status buffers_init(sluice *s, scan_buffers *b, const pool_scan *scan, unsigned reads, int64_t rows)
+static size_t lay_out(scanner *z, unsigned reads, int64_t rows)
+{
+    size_t used = 0;
+    for (int64_t i = 0; i < z->tasks; i++) {
+        source_out *o = &z->task[i].out;
+        for (int j = 0; j < COLUMN_COUNT; j++)
+            if (reads >> j & 1) *scores_column(&o->scores, (column)j) = carve(z->memory, &used, rows, sizeof(float));
+        if (z->scan->logits) o->logits = carve(z->memory, &used, rows, (size_t)z->scan->src->classes * sizeof(float));
+        o->bad = carve(z->memory, &used, rows, 1);
+    }
+    return used;
+}
+
+/* Where a device writes while the host goes on; a limit on locked memory may refuse it, then copies wait. */
+static void pin_outputs(sluice *s, scanner *z)
+{
+    if (!z->lane[0].device) return;
+    z->pinned = s->backend->pin(&s->exec, z->memory, z->memory_bytes) == SLUICE_OK;
+    s->error[0] = 0;
+}
+
+static sluice_status outputs_new(sluice *s, scanner *z, unsigned reads, int64_t rows)
 {
     sluice_status st = SLUICE_OK;
-    *b = (scan_buffers){ .rows = rows };
-    for (int j = 0; j < COLUMN_COUNT; j++)
-        if (reads >> j & 1) TRY_NEW(*scores_column(&b->columns, (column)j), RAW(s, rows, float));
-    TRY_NEW(b->score, NEW(s, scan->count + 1, float *));
-    for (int i = 0; i < scan->count; i++) TRY_NEW(b->score[i], RAW(s, rows, float));
-    TRY_NEW(b->bad, RAW(s, rows, uint8_t));
-    if (scan->logits) {
-        size_t floats;
-        if (mul_overflows((size_t)rows, (size_t)scan->src->classes, &floats) || floats > INT64_MAX / sizeof(float))
-            FAIL(E_MEMORY, "logits of %d classes do not fit in memory", scan->src->classes);
-        TRY_NEW(b->logits, RAW(s, (int64_t)floats, float));
-    }
+    TRY_NEW(z->task, NEW(s, z->tasks, task));
+    z->memory_bytes = lay_out(z, reads, rows);
+    TRY_NEW(z->memory, RAW(s, (int64_t)z->memory_bytes, char));
+    lay_out(z, reads, rows);
+    pin_outputs(s, z);
+    TRY_NEW(z->score, NEW(s, z->scan->count + 1, float *));
+    for (int i = 0; i < z->scan->count; i++) TRY_NEW(z->score[i], RAW(s, rows, float));
 out:
     return st;
 }
+
+static void outputs_release(sluice *s, scanner *z)
+{
+    for (int i = 0; z->score && i < z->scan->count; i++) mem_free(z->score[i]);
+    if (z->pinned) s->backend->unpin(&s->exec, z->memory);
+    mem_free(z->score);
+    mem_free(z->memory);
+    mem_free(z->task);
+}
+
+/* ---- rows that cannot be scored ---- */
 
 void quarantine_add(quarantine *q, int64_t row)
 {
@@ -80,54 +134,193 @@ static void collect_bad(quarantine *q, const block_facts *f)
         if (f->bad[i] || (probe && probe[i] != probe[i])) quarantine_add(q, f->first_row + i);
 }
 
-static sluice_status score_block(sluice *s, pool_scan *scan, scan_buffers *b, const block *in)
+/* ---- a block ---- */
+
+static sluice_status finish(sluice *s, scanner *z, int i)
 {
-    sluice_status st = source_scan(s, scan->src, in->view, &b->columns, b->logits, b->bad);
-    if (st) return st;
-    block_facts f = { .first_row = in->first_row,
-                      .rows = in->rows,
-                      .bad = b->bad,
+    task *t = z->work[i];
+    sluice_status st = lane_finish(s, &z->lane[i]);
+    if (t->in.owner) reader_done(z->reader, &t->in);
+    t->lane = NULL;
+    z->work[i] = NULL;
+    return st;
+}
+
+/* The next block, to be scored by lane i. */
+static sluice_status feed(sluice *s, scanner *z, int i)
+{
+    sluice_status st = SLUICE_OK;
+    lane *l = &z->lane[i];
+    task *t = &z->task[z->taken % z->tasks];
+    const sluice_pool *pool = z->scan->src->pool;
+    if (z->work[i]) TRY(finish(s, z, i));
+    if (z->reader) {
+        TRY(reader_next(s, z->reader, &t->in, &z->end));
+        if (z->end) return SLUICE_OK;
+        place was = place_go(s, &l->place);
+        st = resident_keep(s, pool, t->in.first_row, &t->in.view);
+        place_back(s, was);
+        if (st) goto out;
+    } else {
+        const resident_block *b = resident_at(s, z->taken);
+        t->in = (block){ .first_row = b->first_row, .rows = b->view.rows, .view = b->view };
+        z->end = !resident_at(s, z->taken + 1);
+    }
+    z->taken++;
+    z->work[i] = t, t->lane = l;
+    TRY(lane_start(s, l, t->in.view, &t->out));
+out:
+    return st;
+}
+
+static sluice_status use(sluice *s, scanner *z, const task *t)
+{
+    pool_scan *scan = z->scan;
+    block_facts f = { .first_row = t->in.first_row,
+                      .rows = t->in.rows,
+                      .bad = t->out.bad,
                       .seed = scan->seed,
                       .labelled = scan->labelled,
                       .threads = s->threads,
-                      .ids = scan->pool->ids ? scan->pool->ids + in->first_row : NULL };
-    for (int j = 0; j < COLUMN_COUNT; j++) f.column[j] = scores_get(&b->columns, (column)j);
-    for (int i = 0; i < scan->count; i++) scan->strategies[i].kind->fill(&scan->strategies[i], &f, b->score[i]);
+                      .ids = scan->pool->ids ? scan->pool->ids + t->in.first_row : NULL };
+    for (int j = 0; j < COLUMN_COUNT; j++) f.column[j] = scores_get(&t->out.scores, (column)j);
+    for (int i = 0; i < scan->count; i++) scan->strategies[i].kind->fill(&scan->strategies[i], &f, z->score[i]);
     collect_bad(&scan->bad, &f);
-    st = quarantine_check(s, &scan->bad, scan->pool, scan->max_bad);
-    return st ? st : scan->take(s, scan->user, &(scan_block){ f, b->score, b->logits });
+    sluice_status st = quarantine_check(s, &scan->bad, scan->pool, scan->max_bad);
+    return st ? st : scan->take(s, scan->user, &(scan_block){ f, z->score, t->out.logits });
+}
+
+/* The oldest task leaves the ring. */
+static sluice_status deliver(sluice *s, scanner *z)
+{
+    sluice_status st = SLUICE_OK;
+    task *t = &z->task[z->delivered % z->tasks];
+    if (t->lane) TRY(finish(s, z, (int)(t->lane - z->lane)));
+    TRY(use(s, z, t));
+    z->delivered++;
+    TRY(progress_step(s, &z->progress, t->in.first_row + t->in.rows, z->reader ? reader_bytes(z->reader) : 0));
+out:
+    return st;
+}
+
+/* A lane that can take the next block now; -1: none.  Lanes take turns, and so do the devices. */
+static int free_lane(sluice *s, scanner *z)
+{
+    if (z->end || z->taken - z->delivered == z->tasks) return -1;
+    for (int j = 0; j < z->lanes; j++) {
+        int i = (int)((z->taken + j) % z->lanes);
+        if (!z->reader && z->lane[i].place.exec.device != resident_at(s, z->taken)->device) continue;
+        if (!z->work[i] || lane_idle(&z->lane[i])) return i;
+    }
+    return -1;
+}
+
+static sluice_status run(sluice *s, scanner *z)
+{
+    sluice_status st = SLUICE_OK;
+    for (;;) {
+        int i = free_lane(s, z);
+        if (i >= 0) TRY(feed(s, z, i));
+        else if (z->delivered < z->taken) TRY(deliver(s, z));
+        else if (z->end) break;
+    }
+out:
+    return st;
+}
+
+/* ---- opening ---- */
+
+static sluice_status open_lanes(sluice *s, scanner *z)
+{
+    bool device = source_place(s, z->scan->src).backend->alloc != NULL;
+    int count = device ? LANES_EACH * s->devices : 1;
+    while (z->lanes < count) {
+        int i = z->lanes++;
+        sluice_status st = lane_open(s, &z->lane[i], z->scan->src, i);
+        if (st) return st;
+    }
+    z->tasks = device ? (int64_t)TASKS_EACH * count : 1;
+    return SLUICE_OK;
+}
+
+/* A row's logits may be longer than the row. */
+static int64_t most_rows(const sluice *s, const scanner *z)
+{
+    int64_t rows = z->scan->src->pool->rows < BLOCK_ROWS ? z->scan->src->pool->rows : BLOCK_ROWS;
+    if (!z->scan->logits) return rows;
+    int64_t fit = (int64_t)(s->mem_bytes / 8 / sizeof(float)) / z->scan->src->classes / z->tasks;
+    return fit < 1 ? 1 : fit < rows ? fit : rows;
+}
+
+static sluice_status open_reader(sluice *s, scanner *z)
+{
+    reader_plan plan = { .mem_bytes = s->mem_bytes / 8 * 7, .max_rows = most_rows(s, z), .held = z->lanes };
+    if (!z->lane[0].device) return reader_open(s, z->scan->src->pool, &plan, &z->reader);
+    size_t room = SIZE_MAX;
+    for (int i = 0; i < s->devices; i++) {
+        size_t bytes = s->backend->memory(s->device[i]);
+        if (bytes < room) room = bytes;
+    }
+    plan.pinned = true;
+    plan.block_bytes = room / DEVICE_SHARE + 1;
+    return reader_open(s, z->scan->src->pool, &plan, &z->reader);
+}
+
+static int64_t longest(const sluice *s)
+{
+    int64_t rows = 0;
+    const resident_block *b;
+    for (int64_t i = 0; (b = resident_at(s, i)); i++)
+        if (b->view.rows > rows) rows = b->view.rows;
+    return rows;
+}
+
+static sluice_status open_all(sluice *s, scanner *z)
+{
+    sluice_status st = SLUICE_OK;
+    pool_scan *scan = z->scan;
+    unsigned reads = scan->columns;
+    for (int i = 0; i < scan->count; i++) reads |= strategy_reads(&scan->strategies[i]);
+    TRY(open_lanes(s, z));
+    if (resident_whole(s, scan->src->pool)) {
+        TRY(outputs_new(s, z, reads, longest(s)));
+    } else {
+        TRY(open_reader(s, z));
+        while (z->lanes > reader_slots(z->reader)) lane_close(s, &z->lane[--z->lanes]); /* each holds a block */
+        TRY(outputs_new(s, z, reads, reader_block_rows(z->reader)));
+    }
+out:
+    return st;
+}
+
+/* Lanes first: what they copy from and to is given back after them. */
+static void close_all(sluice *s, scanner *z, bool complete)
+{
+    for (int i = z->lanes - 1; i >= 0; i--) lane_close(s, &z->lane[i]);
+    resident_settle(s, z->scan->src->pool, complete);
+    outputs_release(s, z);
+    reader_close(z->reader);
+    mem_free(z);
 }
 
 sluice_status pool_scan_run(sluice *s, pool_scan *scan)
 {
     sluice_status st = SLUICE_OK;
-    const sluice_pool *read = scan->src->pool;
-    scan_buffers buffers = { 0 };
-    reader *r = NULL;
-    progress g;
-    unsigned reads = scan->columns;
-    for (int i = 0; i < scan->count; i++) reads |= strategy_reads(&scan->strategies[i]);
-    int64_t most = read->rows < BLOCK_ROWS ? read->rows : BLOCK_ROWS;
+    scanner *z = NULL;
     double began = clock_seconds();
-    bool end = read->rows == 0;
-
-    TRY(buffers_init(s, &buffers, scan, reads, most));
-    progress_begin(&g, scan->task, "rows", read->rows);
-    if (!end) TRY(reader_open(s, read, &(reader_plan){ .mem_bytes = s->mem_bytes / 8 * 7, .max_rows = most }, &r));
-    while (!end) {
-        block in;
-        TRY(reader_next(s, r, &in, &end));
-        if (end) break;
-        st = score_block(s, scan, &buffers, &in);
-        reader_done(r, &in);
-        if (st) goto out;
-        TRY(progress_step(s, &g, in.first_row + in.rows, reader_bytes(r)));
+    const sluice_pool *pool = scan->src->pool;
+    TRY_NEW(z, NEW(s, 1, scanner));
+    z->scan = scan;
+    z->end = pool->rows == 0;
+    progress_begin(&z->progress, scan->task, "rows", pool->rows);
+    if (!z->end) {
+        TRY(open_all(s, z));
+        TRY(run(s, z));
     }
-    progress_end(s, &g);
-    if (r) scan->bytes = reader_bytes(r);
+    progress_end(s, &z->progress);
+    if (z->reader) scan->bytes = reader_bytes(z->reader);
     scan->seconds = clock_seconds() - began;
 out:
-    reader_close(r);
-    buffers_release(&buffers, scan->count);
+    if (z) close_all(s, z, st == SLUICE_OK);
     return st;
 }

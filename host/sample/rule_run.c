@@ -5,6 +5,7 @@
  * Everything a rule sees is gathered here, so that rules know no files. */
 #include "rule_run.h"
 #include "exact.h"
+#include "lane.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,7 @@ out:
 
 typedef struct scoring {
     run *r;
+    lane lane;
     const int64_t *place; /* candidate of the i-th row in ascending order */
     float *column, *class, *logits;
     uint8_t *bad;
@@ -51,11 +53,11 @@ static sluice_status visit(sluice *s, void *user, int64_t at, sluice_view x)
     scoring *v = user;
     run *r = v->r;
     int classes = r->in->src->classes;
-    sluice_scores out = { .prediction = v->class };
+    source_out out = { .scores = { .prediction = v->class }, .logits = v->logits, .bad = v->bad };
     for (int j = 0; j < COLUMN_COUNT; j++)
         if (r->weight && r->rule->weight >> j & 1 && j != COLUMN_PREDICTION)
-            *scores_column(&out, (column)j) = v->column;
-    sluice_status st = source_scan(s, r->in->src, x, &out, v->logits, v->bad);
+            *scores_column(&out.scores, (column)j) = v->column;
+    sluice_status st = lane_score(s, &v->lane, x, &out);
     for (int64_t i = 0; i < x.rows && !st; i++) {
         int64_t to = v->place[at + i];
         if (r->weight) r->weight[to] = v->column[i];
@@ -99,8 +101,10 @@ static sluice_status score_candidates(sluice *s, run *r)
     qsort(order, (size_t)n, sizeof *order, by_row);
     for (int64_t i = 0; i < n; i++) row[i] = order[i].row, place[i] = order[i].place;
     v.place = place;
+    TRY(lane_open(s, &v.lane, r->in->src, 0));
     TRY(rows_read(s, r->in->src->pool, row, n, visit, &v, &r->in->refs->bytes));
 out:
+    lane_close(s, &v.lane);
     mem_free(order), mem_free(row), mem_free(place), mem_free(v.column), mem_free(v.class), mem_free(v.bad),
         mem_free(v.logits);
     return st;

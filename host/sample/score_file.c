@@ -140,7 +140,7 @@ static sluice_status write_block(sluice *s, void *user, const scan_block *b)
     return outfile_write(s, e->file, e->row, (size_t)n * (size_t)e->width * sizeof(float));
 }
 
-static json_t *describe_inputs(const scoring *e)
+static json_t *describe_inputs(const sluice *s, const scoring *e)
 {
     json_t *in = json_object();
     json_object_set_new(in, "pool", manifest_pool(e->pool));
@@ -149,7 +149,7 @@ static json_t *describe_inputs(const scoring *e)
     if (e->a.probs) json_object_set_new(in, "probs", manifest_pool(e->a.probs));
     json_object_set_new(in, "scores", json_string(e->a.scores));
     json_object_set_new(in, "seed", manifest_seed(e->a.seed));
-    json_object_set_new(in, "math", json_string("exact"));
+    json_object_set_new(in, "math", json_string(manifest_math(s)));
     return in;
 }
 
@@ -169,12 +169,13 @@ static sluice_status write_manifest(sluice *s, const scoring *e, const char *pat
                                     const pool_scan *scan, int64_t bytes)
 {
     double seconds = scan->seconds > 0 ? scan->seconds : 1e-9;
-    json_t *m = json_pack("{s:s, s:s, s:O, s:o, s:{s:{s:I}}, s:{s:I, s:I}, s:{s:f, s:f, s:f, s:i, s:s}}", "sluice",
-                          sluice_version(), "math", "exact", "inputs", inputs, "columns", describe_columns(e),
-                          "outputs", path_base(e->a.out), "bytes", (json_int_t)bytes, "counts", "rows",
-                          (json_int_t)e->pool->rows, "quarantined", (json_int_t)scan->bad.count, "run", "seconds",
-                          scan->seconds, "bytes_read", scan->bytes, "rows_per_second", (double)e->pool->rows / seconds,
-                          "threads", s->threads, "backend", s->backend->name);
+    json_t *m =
+        json_pack("{s:s, s:s, s:O, s:o, s:{s:{s:I}}, s:{s:I, s:I}, s:{s:f, s:f, s:f, s:i}}", "sluice", sluice_version(),
+                  "math", manifest_math(s), "inputs", inputs, "columns", describe_columns(e), "outputs",
+                  path_base(e->a.out), "bytes", (json_int_t)bytes, "counts", "rows", (json_int_t)e->pool->rows,
+                  "quarantined", (json_int_t)scan->bad.count, "run", "seconds", scan->seconds, "bytes_read",
+                  scan->bytes, "rows_per_second", (double)e->pool->rows / seconds, "threads", s->threads);
+    if (m) manifest_place(s, json_object_get(m, "run"));
     sluice_status st = manifest_write(s, path, m);
     json_decref(m);
     return st;
@@ -191,7 +192,7 @@ static sluice_status run(sluice *s, scoring *e)
     TRY(parse_scores(s, e));
     TRY(source_init(s, &e->src, e->pool, e->a.head, e->a.logits, e->a.probs));
     TRY(check_source(s, e));
-    inputs = describe_inputs(e);
+    inputs = describe_inputs(s, e);
     TRY(manifest_digest(s, inputs, digest));
     json_object_set_new(inputs, "hash", json_string(digest));
     TRY_NEW(manifest, manifest_path(s, e->a.out));
@@ -239,7 +240,7 @@ sluice_status sluice_score(sluice *s, const sluice_pool *pool, const sluice_scor
     s->error[0] = 0;
     sluice_status st = run(s, &e);
     outfile_abort(e.file);
-    source_release(&e.src);
+    source_release(s, &e.src);
     mem_free(e.strategies);
     mem_free(e.parts);
     mem_free(e.row);

@@ -10,6 +10,7 @@
  * because scoring is row-local. */
 #include "exclusions.h"
 #include "exact.h"
+#include "lane.h"
 #include "picks.h"
 #include "reader.h"
 #include "rule_run.h"
@@ -25,6 +26,7 @@ typedef struct selection {
     const sluice_pool *pool;
     sluice_select_args a;
     source src;
+    lane lane;            /* that scores the picked rows again */
     strategy *strategies; /* of the lists, or of the parts of the mix */
     int count;
     mix_part *parts; /* mix, else NULL */
@@ -56,14 +58,14 @@ static void release_candidates(selection *e)
     for (int i = 0; e->candidates && i < e->count; i++) candidates_release(&e->candidates[i]);
 }
 
-static void selection_release(selection *e)
+static void selection_release(sluice *s, selection *e)
 {
     release_candidates(e);
     release_picked(e);
     mem_free(e->candidates);
     mem_free(e->strategies);
     mem_free(e->parts);
-    source_release(&e->src);
+    source_release(s, &e->src);
     references_release(&e->refs);
     exclusions_release(&e->out);
     sluice_picks_free(e->p);
@@ -123,7 +125,7 @@ static sluice_status set_rules(sluice *s, selection *e)
 }
 
 /* All that decides the picks. */
-static json_t *describe_inputs(const selection *e)
+static json_t *describe_inputs(const sluice *s, const selection *e)
 {
     const sluice_select_args *a = &e->a;
     json_t *names = json_array(), *in = json_object();
@@ -146,7 +148,7 @@ static json_t *describe_inputs(const selection *e)
     }
     if (a->balance) json_object_set_new(in, "balance", json_true());
     json_object_set_new(in, "max_bad", json_real(a->max_bad));
-    json_object_set_new(in, "math", json_string("exact"));
+    json_object_set_new(in, "math", json_string(manifest_math(s)));
     return in;
 }
 
@@ -171,7 +173,7 @@ static sluice_status fill_picks(sluice *s, const selection *e, sluice_picks *p)
         p->class_count = e->a.head->classes;
         for (int j = 0; j < p->class_count; j++) TRY_NEW(p->classes[j], mem_text(s, e->a.head->names[j]));
     }
-    p->inputs = describe_inputs(e);
+    p->inputs = describe_inputs(s, e);
     TRY(manifest_digest(s, p->inputs, p->inputs_hash));
     json_object_set_new(p->inputs, "hash", json_string(p->inputs_hash));
 out:
@@ -311,15 +313,20 @@ out:
 static sluice_status visit_picked(sluice *s, void *user, int64_t at, sluice_view x)
 {
     selection *e = user;
-    sluice_scores out = { 0 };
-    if (e->src.classes) out.prediction = e->prediction + at, out.confidence = e->confidence + at;
-    return source_scan(s, &e->src, x, &out, NULL, e->bad + at);
+    source_out out = { .bad = e->bad + at };
+    if (e->src.classes) out.scores.prediction = e->prediction + at, out.scores.confidence = e->confidence + at;
+    return lane_score(s, &e->lane, x, &out);
 }
 
 static sluice_status read_picked(sluice *s, selection *e)
 {
-    sluice_status st = gather_rows(s, e);
-    return st ? st : rows_read(s, e->src.pool, e->row, e->picked, visit_picked, e, &e->p->info.bytes);
+    sluice_status st = SLUICE_OK;
+    TRY(gather_rows(s, e));
+    TRY(lane_open(s, &e->lane, &e->src, 0));
+    TRY(rows_read(s, e->src.pool, e->row, e->picked, visit_picked, e, &e->p->info.bytes));
+out:
+    lane_close(s, &e->lane);
+    return st;
 }
 
 /* ---- draw ---- */
@@ -459,9 +466,11 @@ static sluice_status collect(sluice *s, selection *e)
 static json_t *describe_run(sluice *s, const sluice_picks *p)
 {
     double seconds = p->info.seconds > 0 ? p->info.seconds : 1e-9;
-    return json_pack("{s:f, s:f, s:f, s:f, s:i, s:s, s:s}", "seconds", p->info.seconds, "bytes_read", p->info.bytes,
-                     "rows_per_second", (double)p->info.scanned / seconds, "bytes_per_second", p->info.bytes / seconds,
-                     "threads", s->threads, "backend", s->backend->name, "reader", reader_backend());
+    json_t *run = json_pack("{s:f, s:f, s:f, s:f, s:i, s:s}", "seconds", p->info.seconds, "bytes_read", p->info.bytes,
+                            "rows_per_second", (double)p->info.scanned / seconds, "bytes_per_second",
+                            p->info.bytes / seconds, "threads", s->threads, "reader", reader_backend());
+    if (run) manifest_place(s, run);
+    return run;
 }
 
 static sluice_status run(sluice *s, selection *e)
@@ -497,7 +506,7 @@ sluice_status sluice_select(sluice *s, const sluice_pool *pool, const sluice_sel
     s->error[0] = 0;
     sluice_status st = run(s, &e);
     if (!st) *out_picks = e.p, e.p = NULL;
-    selection_release(&e);
+    selection_release(s, &e);
     fp_leave(fp);
     return st ? sluice_note(s, st, "cannot select") : SLUICE_OK;
 }

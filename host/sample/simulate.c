@@ -7,12 +7,14 @@
  *     at the end:         a head on all labels, the most that labels can give ("full")
  *
  * Picks come from sluice_select() with that head and those labels, so they are what the program would pick.  The test
- * set is only looked at for curve.csv.  Pools that fit half the memory budget are read once. */
+ * set is only looked at for curve.csv.  Pools that fit half the memory budget are read once, and stay on the devices where
+ * those have room. */
 #include "curve.h"
 #include "exact.h"
 #include "held_pool.h"
 #include "learn.h"
 #include "picks.h"
+#include "resident.h"
 
 #include <dirent.h>
 #include <stdlib.h>
@@ -70,12 +72,22 @@ static void hush(sluice *s, simulation *e)
 
 static void unhush(sluice *s, simulation *e) { s->opt = e->heard; }
 
+/* Blocks that a device keeps of the pool make way for anything that finds no room beside them. */
+static bool make_way(sluice *s, sluice_status st)
+{
+    if (st != SLUICE_E_MEMORY || !s->resident) return false;
+    resident_end(s);
+    s->error[0] = 0;
+    return true;
+}
+
 static sluice_status train(sluice *s, simulation *e, const sluice_labels *labels, uint64_t seed, sluice_head **out_head)
 {
     sluice_train_args a = e->a.train;
     a.size = sizeof a, a.labels = labels, a.seed = seed;
     hush(s, e);
     sluice_status st = sluice_train(s, e->pool.pool, &a, out_head);
+    if (make_way(s, st)) st = sluice_train(s, e->pool.pool, &a, out_head);
     unhush(s, e);
     return st;
 }
@@ -85,6 +97,7 @@ static sluice_status judge(sluice *s, simulation *e, const sluice_head *head, cu
     sluice_eval_result r;
     hush(s, e);
     sluice_status st = sluice_eval(s, e->test.pool, head, e->a.test_labels, &r);
+    if (make_way(s, st)) st = sluice_eval(s, e->test.pool, head, e->a.test_labels, &r);
     unhush(s, e);
     if (st) return st;
     out->accuracy = r.accuracy, out->nll = r.nll, out->macro_f1 = r.macro_f1;
@@ -105,6 +118,7 @@ static sluice_status choose(sluice *s, simulation *e, const char *strategies, co
                              .exclude_count = e->unlabelled_count };
     hush(s, e);
     sluice_status st = sluice_select(s, e->pool.pool, &a, out_picks);
+    if (make_way(s, st)) st = sluice_select(s, e->pool.pool, &a, out_picks);
     unhush(s, e);
     if (!st && (*out_picks)->bad.count > e->quarantined) e->quarantined = (*out_picks)->bad.count;
     return st;
@@ -379,7 +393,7 @@ out:
     return st;
 }
 
-static json_t *describe_inputs(const simulation *e, const sluice_pool *pool)
+static json_t *describe_inputs(const sluice *s, const simulation *e, const sluice_pool *pool)
 {
     const sluice_simulate_args *a = &e->a;
     const sluice_train_args *t = &a->train;
@@ -393,15 +407,17 @@ static json_t *describe_inputs(const simulation *e, const sluice_pool *pool)
                               t->optimizer ? t->optimizer : "adamw", "rate", t->rate, "epochs", t->epochs, "batch",
                               t->batch, "patience", t->patience);
     if (in) json_object_set_new(in, "train", train);
+    if (in) json_object_set_new(in, "math", json_string(manifest_math(s)));
     return in;
 }
 
 /* outputs NULL: not finished. */
 static sluice_status write_run(sluice *s, simulation *e, json_t *outputs, double seconds)
 {
-    json_t *m = json_pack("{s:s, s:s, s:O, s:o, s:{s:f, s:i, s:s}}", "sluice", sluice_version(), "math", "exact",
+    json_t *m = json_pack("{s:s, s:s, s:O, s:o, s:{s:f, s:i}}", "sluice", sluice_version(), "math", manifest_math(s),
                           "inputs", e->inputs, "outputs", outputs ? outputs : json_object(), "run", "seconds", seconds,
-                          "threads", s->threads, "backend", s->backend->name);
+                          "threads", s->threads);
+    if (m) manifest_place(s, json_object_get(m, "run"));
     if (m && e->a.command) json_object_set_new(m, "command", json_string(e->a.command));
     sluice_status st = manifest_write(s, e->path_run, m);
     json_decref(m);
@@ -468,7 +484,7 @@ static sluice_status run(sluice *s, simulation *e, const sluice_pool *pool, char
         FAIL(E_USAGE, "labels of the pool, a test set and its labels are needed");
     TRY(check_args(s, e, pool));
     TRY(set_up(s, e, pool));
-    e->inputs = describe_inputs(e, pool);
+    e->inputs = describe_inputs(s, e, pool);
     TRY(manifest_digest(s, e->inputs, e->digest));
     json_object_set_new(e->inputs, "hash", json_string(e->digest));
     manifest_output outputs[] = { { e->path_curve, true }, { e->path_table, true } };
@@ -482,6 +498,7 @@ static sluice_status run(sluice *s, simulation *e, const sluice_pool *pool, char
     TRY(write_run(s, e, NULL, 0));
     TRY(held_pool_init(s, &e->pool, pool, s->mem_bytes / 2));
     TRY(held_pool_init(s, &e->test, e->a.test, s->mem_bytes / 4));
+    TRY(resident_begin(s, e->pool.pool));
     for (int i = 0; i < e->a.seeds; i++) TRY(run_seed(s, e, i));
     TRY(run_full(s, e));
     progress_end(s, &e->progress);
@@ -501,6 +518,7 @@ sluice_status sluice_simulate(sluice *s, const sluice_pool *pool, const sluice_s
     sluice_status st = run(s, &e, pool, &table);
     if (!st && e.a.out_table) *e.a.out_table = table, table = NULL;
     mem_free(table);
+    resident_end(s);
     simulation_release(&e);
     fp_leave(fp);
     return st ? sluice_note(s, st, "cannot simulate") : SLUICE_OK;

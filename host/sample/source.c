@@ -3,6 +3,8 @@
  * probs become logits by z = log p, and p = 0 by -1e30, finite so that the row keeps its other classes.  A row that
  * is no distribution (an entry below 0 or above 1, a sum far from 1) scores NaN: it is counted and never picked. */
 #include "source.h"
+#include "backends.h"
+#include "device.h"
 #include "exact.h"
 
 #include <math.h>
@@ -25,6 +27,15 @@ float **scores_column(sluice_scores *scores, column j) { return (float **)((char
 float *scores_get(const sluice_scores *scores, column j)
 {
     return *(float *const *)((const char *)scores + column_offset[j]);
+}
+
+source_out source_out_from(const source *src, source_out out, int64_t row)
+{
+    for (int j = 0; j < COLUMN_COUNT; j++)
+        if (scores_get(&out.scores, (column)j)) *scores_column(&out.scores, (column)j) += row;
+    if (out.logits) out.logits += row * src->classes;
+    out.bad += row;
+    return out;
 }
 
 static sluice_status check_outputs(sluice *s, const sluice_pool *pool, const sluice_pool *outputs, const char *what)
@@ -58,10 +69,17 @@ sluice_status source_init(sluice *s, source *src, const sluice_pool *pool, const
     return SLUICE_OK;
 }
 
-void source_release(source *src)
+place source_place(const sluice *s, const source *src)
 {
-    mem_free(src->wide);
+    return src->kind == SOURCE_HEAD ? place_here(s) : place_cpu(s);
+}
+
+void source_release(sluice *s, source *src)
+{
+    place to = source_place(s, src), was = place_go(s, &to);
+    dev_free(s, src->wide);
     *src = (source){ 0 };
+    place_back(s, was);
 }
 
 /* *x as contiguous f32 in src->wide. */
@@ -72,9 +90,9 @@ static sluice_status widen(sluice *s, source *src, sluice_view *x)
         return sluice_fail(s, SLUICE_E_MEMORY, "a block of %lld x %lld floats is too large", (long long)x->rows,
                            (long long)x->cols);
     if ((int64_t)floats > src->wide_floats) {
-        mem_free(src->wide);
+        dev_free(s, src->wide);
         src->wide_floats = 0;
-        src->wide = RAW(s, (int64_t)floats, float);
+        src->wide = DEV(s, (int64_t)floats, float);
         if (!src->wide) return SLUICE_E_MEMORY;
         src->wide_floats = (int64_t)floats;
     }
@@ -130,43 +148,54 @@ static const float *some_column(const sluice_scores *out)
 }
 
 /* Scores of a row whose features hold a NaN or an infinity are NaN (head.h), so only rows that scored NaN are looked at
- * again to tell which of them have finite features. */
-static sluice_status scan_head(sluice *s, source *src, sluice_view x, const sluice_scores *out, float *logits,
-                               uint8_t *bad)
+ * again to tell which of them have finite features.  On a device a call for each would cost more than all rows
+ * together. */
+static sluice_status find_bad_behind(sluice *s, const source *src, const source_out *out)
 {
-    const float *probe = some_column(out);
-    sluice_status st = head_scan(s, src->head, x, out, logits);
-    if (!st && !probe) return find_bad(s, x, bad);
-    memset(bad, 0, (size_t)x.rows);
-    for (int64_t i = 0; i < x.rows && !st; i++)
-        if (probe[i] != probe[i]) st = find_bad(s, one_row(x, i), bad + i);
+    const float *probe = some_column(&out->scores);
+    sluice_status st = SLUICE_OK;
+    memset(out->bad, 0, (size_t)src->x.rows);
+    for (int64_t i = 0; i < src->x.rows && !st; i++) {
+        if (probe[i] == probe[i]) continue;
+        if (!on_device(s)) st = find_bad(s, one_row(src->x, i), out->bad + i);
+        else return exec_wait(s, find_bad(s, src->x, out->bad));
+    }
     return st;
 }
 
-/* One pattern for a row without finite logits, as head_logits() has it. */
-static void copy_logits(sluice_view x, float *logits)
+/* The rows of a model's outputs as f32 logits. */
+static sluice_status begin_outputs(sluice *s, source *src, const source_out *out)
 {
-    for (int64_t i = 0; i < x.rows; i++) {
-        const float *z = (const float *)((const char *)x.data + (size_t)i * x.stride);
-        bool finite = true;
-        for (int64_t j = 0; j < x.cols; j++) finite &= ex_finite(z[j]) != 0;
-        for (int64_t j = 0; j < x.cols; j++) logits[i * x.cols + j] = finite ? z[j] : ex_nan();
-    }
+    sluice_status st = SLUICE_OK;
+    if (src->kind == SOURCE_PROBS) probs_to_logits(s, src->x);
+    TRY(sluice_op_score(s, &(sluice_op_score_args){ .logits = src->x, .temperature = 1, .out = out->scores }));
+    if (!out->logits) return SLUICE_OK;
+    sluice_view copy = sluice_rows(out->logits, SLUICE_F32, src->x.rows, src->x.cols);
+    TRY(sluice_op_convert(s, &(sluice_op_convert_args){ .x = src->x, .out = copy }));
+out:
+    return st;
 }
 
-sluice_status source_scan(sluice *s, source *src, sluice_view x, const sluice_scores *out, float *logits, uint8_t *bad)
+sluice_status source_begin(sluice *s, source *src, sluice_view x, const source_out *out)
 {
     sluice_status st = SLUICE_OK;
     bool outputs = src->kind == SOURCE_LOGITS || src->kind == SOURCE_PROBS;
+    src->x = x;
     if (x.rows == 0) return SLUICE_OK;
     /* Ops take no f64; probs are overwritten by their logs, so they are always copied. */
-    if (x.type == SLUICE_F64 || src->kind == SOURCE_PROBS || (outputs && x.type != SLUICE_F32)) TRY(widen(s, src, &x));
-    if (src->kind == SOURCE_HEAD) return scan_head(s, src, x, out, logits, bad);
-    TRY(find_bad(s, x, bad));
-    if (src->kind == SOURCE_FEATURES) return SLUICE_OK;
-    if (src->kind == SOURCE_PROBS) probs_to_logits(s, x);
-    TRY(sluice_op_score(s, &(sluice_op_score_args){ .logits = x, .temperature = 1, .out = *out }));
-    if (logits) copy_logits(x, logits);
+    if (x.type == SLUICE_F64 || src->kind == SOURCE_PROBS || (outputs && x.type != SLUICE_F32))
+        TRY(widen(s, src, &src->x));
+    if (src->kind != SOURCE_HEAD || !some_column(&out->scores)) TRY(find_bad(s, src->x, out->bad));
+    if (src->kind == SOURCE_HEAD) return head_scan(s, src->head, src->x, &out->scores, out->logits);
+    if (outputs) TRY(begin_outputs(s, src, out));
 out:
     return st;
+}
+
+sluice_status source_end(sluice *s, source *src, const source_out *out)
+{
+    bool head = src->kind == SOURCE_HEAD;
+    if (out->logits && (!head || on_device(s))) /* a head on the CPU has done so */
+        quarantine_logits(out->logits, src->x.rows, src->classes, NULL);
+    return head && some_column(&out->scores) ? find_bad_behind(s, src, out) : SLUICE_OK;
 }

@@ -2,6 +2,7 @@
 #ifndef SOURCE_H
 #define SOURCE_H
 
+#include "backends.h"
 #include "head.h"
 #include "strategies.h"
 
@@ -13,19 +14,31 @@ typedef struct source {
     const sluice_head *head;
     const sluice_pool *pool; /* whose rows are read: features, logits or probabilities */
     int classes;             /* 0: FEATURES */
-    float *wide;             /* rows as f32 where the type needs it, grown */
+    /* of the block under way, where ops compute */
+    float *wide; /* rows as f32 where the type needs it, grown */
     int64_t wide_floats;
+    sluice_view x; /* the rows as ops took them */
 } source;
 
 /* Fails with E_USAGE (two of head, logits, probs) or E_SHAPE (width of the head, rows of logits or probs). */
 sluice_status source_init(sluice *s, source *src, const sluice_pool *pool, const sluice_head *head,
                           const sluice_pool *logits, const sluice_pool *probs);
-void source_release(source *src);
+void source_release(sluice *s, source *src);
+/* Where its rows are scored: here, or where there is no product, on the CPU, which is nearer to them than any device. */
+place source_place(const sluice *s, const source *src);
 
-/* The columns asked for (those not NULL) of rows x of src->pool; 7fc00000 in every column of a row without finite
- * logits. bad [x.rows] gets 1 where the row's own values hold a NaN or an infinity.  logits [x.rows, classes] or NULL.
- * Row-local: the same bits whatever rows come along. */
-sluice_status source_scan(sluice *s, source *src, sluice_view x, const sluice_scores *out, float *logits, uint8_t *bad);
+/* What is wanted of a block; all of it the host's. */
+typedef struct source_out {
+    sluice_scores scores; /* those not NULL; 7fc00000 in every column of a row without finite logits */
+    float *logits;        /* [rows, classes] or NULL */
+    uint8_t *bad;         /* [rows] 1 where the row's own values hold a NaN or an infinity */
+} source_out;
+
+/* Rows x of src->pool.  Row-local: the same bits whatever rows come along.  In two halves: on a deferred exec its wait()
+ * comes between them, and x stays as it is until the end. */
+sluice_status source_begin(sluice *s, source *src, sluice_view x, const source_out *out);
+sluice_status source_end(sluice *s, source *src, const source_out *out);
+source_out source_out_from(const source *src, source_out out, int64_t row);
 
 /* rows [m] ascending of pool in the type they are stored in, piece by piece: visit(user, at, x), x.rows of them from
  * rows[at]. */

@@ -1,0 +1,169 @@
+/* lane.c - see lane.h. */
+#include "lane.h"
+#include "device.h"
+#include "resident.h"
+
+#include <string.h>
+
+/* ---- rows on a device ---- */
+
+static size_t span_bytes(sluice_view x)
+{
+    return x.rows ? (size_t)(x.rows - 1) * x.stride + (size_t)x.cols * sluice_type_bytes(x.type) : 0;
+}
+
+static size_t rounded(size_t bytes) { return (bytes + 255) & ~(size_t)255; }
+
+size_t lane_bytes(sluice_view x) { return rounded(span_bytes(x)) + (x.scale ? (size_t)x.rows * sizeof(float) : 0); }
+
+sluice_status lane_bring(sluice *s, sluice_view x, char *to, sluice_view *out_x)
+{
+    sluice_status st = SLUICE_OK;
+    const float *scale = x.scale;
+    TRY(s->backend->copy(&s->exec, to, x.data, span_bytes(x)));
+    x.data = to;
+    if (scale) {
+        x.scale = (const float *)(const void *)(to + rounded(span_bytes(x)));
+        TRY(s->backend->copy(&s->exec, (void *)(uintptr_t)x.scale, scale, (size_t)x.rows * sizeof(float)));
+    }
+    *out_x = x;
+out:
+    return st;
+}
+
+static sluice_status bring_piece(sluice *s, lane *l, sluice_view *x)
+{
+    size_t bytes = lane_bytes(*x);
+    if (!l->device || s->backend->owns(x->data)) return SLUICE_OK;
+    if (bytes > l->rows_bytes) {
+        dev_free(s, l->rows);
+        l->rows_bytes = 0;
+        l->rows = dev_new(s, (int64_t)bytes, 1);
+        if (!l->rows) return SLUICE_E_MEMORY;
+        l->rows_bytes = bytes;
+    }
+    return lane_bring(s, *x, l->rows, x);
+}
+
+/* ---- opening ---- */
+
+sluice_status lane_open(sluice *s, lane *l, const source *src, int i)
+{
+    *l = (lane){ .place = source_place(s, src), .piece = INT64_MAX };
+    l->src = (source){ .kind = src->kind, .head = src->head, .pool = src->pool, .classes = src->classes };
+    l->device = l->place.backend->alloc != NULL;
+    sluice_status st = l->device ? exec_new(s, i, &l->place.exec) : SLUICE_OK;
+    l->place.exec.math = s->math;
+    l->place.exec.deferred = l->device;
+    return st;
+}
+
+static void release_buffers(sluice *s, lane *l)
+{
+    source bare = l->src;
+    bare.wide = NULL, bare.wide_floats = 0;
+    source_release(s, &l->src);
+    l->src = bare;
+    if (l->device) dev_free(s, l->rows);
+    l->rows = NULL, l->rows_bytes = 0;
+}
+
+void lane_close(sluice *s, lane *l)
+{
+    if (!l->place.backend) return;
+    place was = place_go(s, &l->place);
+    release_buffers(s, l); /* device memory is only given back by a device that is done */
+    place_back(s, was);
+    if (l->device) exec_free(s, &l->place.exec);
+    *l = (lane){ 0 };
+}
+
+/* ---- a block ---- */
+
+static sluice_view rows_of(sluice_view x, int64_t first, int64_t rows)
+{
+    x.data = (char *)x.data + (size_t)first * x.stride;
+    if (x.scale) x.scale += first;
+    x.rows = rows;
+    return x;
+}
+
+static sluice_status end_piece(sluice *s, lane *l)
+{
+    if (l->x.rows == 0) return SLUICE_OK;
+    source_out out = source_out_from(&l->src, l->out, l->first);
+    sluice_status st = exec_wait(s, SLUICE_OK);
+    return st ? st : source_end(s, &l->src, &out);
+}
+
+/* Leaves the last piece under way. */
+static sluice_status begin_pieces(sluice *s, lane *l)
+{
+    sluice_status st = SLUICE_OK;
+    for (int64_t i = 0; i < l->x.rows; i += l->piece) {
+        sluice_view x = rows_of(l->x, i, l->x.rows - i < l->piece ? l->x.rows - i : l->piece);
+        source_out out = source_out_from(&l->src, l->out, i);
+        if (i > 0) TRY(end_piece(s, l));
+        TRY(bring_piece(s, l, &x));
+        TRY(source_begin(s, &l->src, x, &out));
+        l->first = i;
+        if (x.rows == l->x.rows - i) break; /* piece may be INT64_MAX */
+    }
+out:
+    return st;
+}
+
+/* After a device ran out of memory: false when there is nothing left to give up.  A new stream begins without what the
+ * old one kept. */
+static bool make_room(sluice *s, lane *l)
+{
+    if (!l->device || l->x.rows == 0) return false;
+    release_buffers(s, l);
+    exec_free(s, &l->place.exec);
+    sluice_status st = s->backend->exec_open(&l->place.exec);
+    s->exec.state = l->place.exec.state;
+    if (st) return false;
+    resident_give_up(s);
+    if (l->piece > l->x.rows) l->piece = l->x.rows;
+    if (l->piece == 1) return false;
+    l->piece = (l->piece + 1) / 2;
+    log_line(s, SLUICE_DEBUG, "blocks of %lld rows from here on: %s", (long long)l->piece, s->error);
+    s->error[0] = 0;
+    return true;
+}
+
+/* The last failure stays in s->error. */
+static sluice_status begin_or_halve(sluice *s, lane *l, sluice_status st)
+{
+    while (st == SLUICE_E_MEMORY && make_room(s, l)) st = begin_pieces(s, l);
+    return st;
+}
+
+sluice_status lane_start(sluice *s, lane *l, sluice_view x, const source_out *out)
+{
+    place was = place_go(s, &l->place);
+    l->x = x, l->out = *out;
+    sluice_status st = begin_or_halve(s, l, begin_pieces(s, l));
+    place_back(s, was);
+    return st;
+}
+
+bool lane_idle(lane *l) { return !l->device || l->place.backend->idle(&l->place.exec); }
+
+sluice_status lane_finish(sluice *s, lane *l)
+{
+    place was = place_go(s, &l->place);
+    sluice_status st = end_piece(s, l);
+    while (st == SLUICE_E_MEMORY && make_room(s, l)) {
+        st = begin_pieces(s, l);
+        if (!st) st = end_piece(s, l);
+    }
+    place_back(s, was);
+    return st;
+}
+
+sluice_status lane_score(sluice *s, lane *l, sluice_view x, const source_out *out)
+{
+    sluice_status st = lane_start(s, l, x, out);
+    return st ? st : lane_finish(s, l);
+}

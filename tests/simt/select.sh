@@ -1,0 +1,155 @@
+#!/usr/bin/env bash
+# select.sh SLUICE TOOL_MAKE PLUGIN_DIR [WORD...] - the program end to end on emulated GPUs: the CPU's picks byte for byte,
+# whatever the number of devices, the order in which their streams run, the size of blocks and the memory they find.
+# A WORD picks the parts whose name contains it.
+set -u
+[ $# -ge 3 ] || { sed -n '2,4p' "$0"; exit 2; }
+sluice=$(realpath -e "$1") && make=$(realpath -e "$2") && SLUICE_PLUGIN_DIR=$(realpath -e "$3") || exit 2
+shift 3
+export SLUICE_PLUGIN_DIR LC_ALL=C OMP_NUM_THREADS=1
+unset SLUICE_CPU SLUICE_READER "${!SLUICE_SIMT_@}"
+folder=$(mktemp -d) || exit 1
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+failed=0 checks=0
+
+wrong() { echo "WRONG: $*" >&2; failed=$((failed + 1)); }
+
+# same WANT GOT WHAT...
+same() {
+    checks=$((checks + 1))
+    cmp "$1" "$2" >&2 || wrong "${*:3}"
+}
+
+# picks OUT POOL HEAD OPTIONS...
+picks() { "$sluice" select "$2.npy" --head "$3.safetensors" --same-ids --strategy margin,power-entropy -k 300 --seed 5 --labels labels.csv --quiet --force --out "$1" "${@:4}"; }
+
+# equal POOL HEAD WHAT OPTIONS...: the GPUs' picks are the CPU's.
+equal() {
+    rm -rf got
+    picks got "$1" "$2" --devices all "${@:4}" 2>err || { wrong "$1, $2, $3: $(cat err)"; return; }
+    for list in margin power-entropy; do same "cpu-$1-$2/$list.csv" got/$list.csv "$1, $2, $3, $list"; done
+    cmp <(facts "cpu-$1-$2") <(facts got) >&2 || wrong "$1, $2, $3: the manifest"
+}
+
+# What a manifest says but for the run: inputs, hashes, counts, rows not scored.
+facts() { sed '/^  "run"/,$d' "$1/manifest.json"; }
+
+rows=6000
+"$make" npy f32.npy rows=$rows width=36 nan=17,4000
+"$make" npy f16.npy rows=$rows width=36 type=f16 nan=17,4000
+"$make" npy clean.npy rows=$rows width=36
+"$make" labels labels.csv rows=$rows every=60
+"$sluice" convert clean.npy --to npy --type i8 --out i8.npy --quiet --devices cpu
+"$sluice" train clean.npy --labels labels.csv --out linear.safetensors --quiet --devices cpu
+"$sluice" train clean.npy --labels labels.csv --layers mlp:20,relu,linear --epochs 2 --out mlp.safetensors --quiet --devices cpu
+for pool in f32 f16 i8; do
+    for head in linear mlp; do picks "cpu-$pool-$head" $pool $head --devices cpu 2>/dev/null; done
+done
+
+devices() {
+    for pool in f32 f16 i8; do
+        for head in linear mlp; do
+            for n in 1 2 3 8; do SLUICE_SIMT_DEVICES=$n equal $pool $head "$n devices" --mem-mib 1; done
+        done
+    done
+    SLUICE_SIMT_DEVICES=3 equal f32 linear "two of three" --devices cuda:2,cuda:0 --mem-mib 1
+}
+
+# Device memory makes blocks smaller too, and the rows of a block need not fit it.
+blocks() {
+    for mem in 1 2 64; do
+        SLUICE_SIMT_DEVICES=2 equal f32 mlp "--mem-mib $mem" --mem-mib $mem
+        SLUICE_SIMT_DEVICES=2 equal f16 linear "--device-mem-mib $mem" --device-mem-mib $mem
+    done
+    SLUICE_SIMT_MEM_MIB=1 equal f32 linear "a GPU of 1 MiB"
+    for reader in uring pread map; do
+        SLUICE_READER=$reader "$sluice" devices >/dev/null 2>&1 || continue
+        SLUICE_READER=$reader SLUICE_SIMT_SCHEDULE=late equal f32 linear "reader $reader" --mem-mib 1
+    done
+}
+
+# Work runs late or shuffled, as far as streams allow: a wait left out shows as another pick.
+schedules() {
+    for schedule in host late stream shuffle:1 shuffle:2 shuffle:3; do
+        for n in 1 3; do
+            for head in linear mlp; do
+                SLUICE_SIMT_SCHEDULE=$schedule SLUICE_SIMT_DEVICES=$n equal f16 $head "$schedule, $n devices" --mem-mib 1
+            done
+        done
+    done
+}
+
+# failing WHAT MUST-NAME OPTIONS...: either the right picks, or an error that names a device, and no file.
+failing() {
+    rm -rf got
+    checks=$((checks + 1))
+    if picks got f16 "$head" --devices all --mem-mib 1 "${@:3}" 2>err; then
+        for list in margin power-entropy; do same "cpu-f16-$head/$list.csv" got/$list.csv "$1, $list"; done
+        return 0
+    fi
+    grep -q "$2" err || wrong "$1: the message names no device: $(cat err)"
+    [ ! -e got ] || wrong "$1: files were left: $(ls got)"
+    return 1
+}
+
+memory() {
+    for head in linear mlp; do
+        local whole=0 n
+        for n in $(seq 1 60); do
+            SLUICE_SIMT_FAIL_MALLOC=$n SLUICE_SIMT_DEVICES=2 failing "allocation $n of $head" "cuda:[01] " && whole=$((whole + 1))
+        done
+        # Only where the head itself finds no room, nothing helps.
+        [ $whole -ge 56 ] || wrong "$head: smaller blocks helped in $whole of 60 cases"
+    done
+}
+
+faults() {
+    head=linear
+    for device in 0 1; do
+        for n in 1 2 3 5 8; do
+            SLUICE_SIMT_FAIL_LAUNCH=$device:$n SLUICE_SIMT_DEVICES=2 failing "launch $n of device $device" "cuda:$device " && [ $n -le 3 ] &&
+                wrong "launch $n of device $device failed, the program did not"
+        done
+    done
+}
+
+# Rounds of simulate read the pool again, from the devices where it stays there.
+resident() {
+    "$make" npy test.npy rows=200 width=36 first=$rows
+    "$make" labels some.csv rows=$rows every=20
+    "$make" labels test.lab.npy rows=200 first=$rows form=npy
+    simulate() {
+        rm -rf "$1"
+        "$sluice" simulate clean.npy --labels some.csv --test test.npy --test-labels test.lab.npy --strategy margin,entropy --start 30 --batch 20 --rounds 3 --seeds 1 --quiet --mem-mib 1 --out "$@" >/dev/null
+    }
+    simulate want --devices cpu
+    for schedule in host late shuffle:4; do
+        SLUICE_SIMT_SCHEDULE=$schedule SLUICE_SIMT_DEVICES=2 simulate got --devices all || wrong "simulate: exit code $?"
+        cmp <(cut -d, -f1-8 want/curve.csv) <(cut -d, -f1-8 got/curve.csv) >&2 || wrong "simulate, $schedule: curve.csv"
+        for file in want/picks/*; do same "$file" "got/${file#want/}" "simulate, $schedule, $file"; done
+    done
+    for n in 5 40 80 120; do
+        if SLUICE_SIMT_FAIL_MALLOC=$n simulate got --devices all 2>err; then
+            for file in want/picks/*; do same "$file" "got/${file#want/}" "simulate, allocation $n fails, $file"; done
+        else
+            grep -q "cuda:0 " err || wrong "simulate: $(cat err)"
+        fi
+    done
+}
+
+scores() {
+    "$sluice" score f32.npy --head mlp.safetensors --score margin,logits,prediction --out want.npy --quiet --devices cpu 2>/dev/null
+    for schedule in host late; do
+        SLUICE_SIMT_SCHEDULE=$schedule SLUICE_SIMT_DEVICES=2 "$sluice" score f32.npy --head mlp.safetensors --score margin,logits,prediction --out got.npy --quiet --force --mem-mib 1 --devices all 2>/dev/null
+        same want.npy got.npy "scores, $schedule"
+    done
+}
+
+for part in devices blocks schedules memory faults resident scores; do
+    wanted=$([ $# = 0 ] && echo 1)
+    for word in "$@"; do case $part in *$word*) wanted=1 ;; esac done
+    [ "$wanted" = 1 ] && $part
+done
+echo "$checks checks, $failed wrong"
+[ $failed = 0 ] && [ $checks -gt 0 ]

@@ -7,6 +7,6 @@ if(SLUICE_CUDA_PLUGIN)
   # What tests/gpu.sh runs on a real card.
   set(GPU_TESTS ${TEST_SOURCES})
   list(TRANSFORM GPU_TESTS REPLACE ".*/([a-z0-9_]+)\\.c" "\\1")
-  list(FILTER GPU_TESTS INCLUDE REGEX "^(op_|unit_libraries$)")
+  list(FILTER GPU_TESTS INCLUDE REGEX "^(op_|unit_libraries$|unit_math_fast$)")
   add_custom_target(gpu_tests DEPENDS ${GPU_TESTS} sluice_program sluice_cuda tool_plugin tool_make)
 endif()

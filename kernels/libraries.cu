@@ -588,6 +588,7 @@ sluice_status cuda_broadcast(sluice_exec *const *x, int count, void *const *p, s
 {
     sluice_status st = SLUICE_OK;
     if (count < 2 || !bytes) return st;
+    for (int i = 1; i < count; i++) cuda_written(p[i]);
 #ifdef HAVE_NCCL
     auto rank = [&](const nccl *lib, int i, ncclComm_t comm) {
         return lib->ncclBroadcast(p[0], p[i], bytes, ncclUint8, 0, comm, stream_of(x[i]));
@@ -604,6 +605,7 @@ sluice_status cuda_gather(sluice_exec *const *x, int count, const void *const *f
 {
     sluice_status st = SLUICE_OK;
     if (!bytes) return st;
+    for (int i = 0; i < count; i++) cuda_written(to[i]);
 #ifdef HAVE_NCCL
     auto rank = [&](const nccl *lib, int i, ncclComm_t comm) {
         return lib->ncclAllGather(from[i], to[i], bytes, ncclUint8, comm, stream_of(x[i]));

@@ -2,12 +2,12 @@
  * second-level cache (few.cu, tile.cu).  Twin: scan.c. */
 #include "linear.cuh"
 
-/* Tensor cores: scan_fast.cu, where it is built. */
-__attribute__((weak)) sluice_status scan_fast(sluice_exec *x, const sluice_op_scan_args *a);
+/* Tensor cores: scan_fast.cu. */
+sluice_status scan_fast(sluice_exec *x, const sluice_op_scan_args *a);
 
 sluice_status cuda_op_scan(sluice_exec *x, const sluice_op_scan_args *a)
 {
-    if (x->math == SLUICE_MATH_FAST && scan_fast) return scan_fast(x, a);
+    if (x->math == SLUICE_MATH_FAST) return scan_fast(x, a);
     op_run r(x, "scan");
     linear p = {};
     p.x = r.in(a->x), p.out = r.out(a->logits);

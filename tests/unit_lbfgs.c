@@ -1,4 +1,5 @@
-/* unit_lbfgs.c - the solution against Newton's method in double, and the same bits on every tier and thread count. */
+/* unit_lbfgs.c - the solution against Newton's method in double, and the same bits on every tier, thread count and number
+ * of devices. */
 #include "harness.h"
 #include "learn.h"
 #include "ref_linear.h"
@@ -16,23 +17,26 @@ static void make_rows(float *x, int32_t *target, int64_t m, int64_t d, int c, ui
     }
 }
 
-static void against_newton(sluice *s, double l2, const float *class_weight)
+/* On all devices of s. */
+static sluice_status fit_rows(sluice *s, linear_fit *f, float *x, int32_t *target, int64_t d, float *weight, int c)
+{
+    linear_rows rows = { 0 };
+    sluice_status st = linear_rows_init(&rows, s, s->devices, x, target, f->m, d, weight, c);
+    if (!st) st = linear_rows_send(&rows, f->m);
+    f->rows = &rows;
+    if (!st) st = lbfgs_fit(s, f);
+    linear_rows_release(&rows);
+    return st;
+}
+
+static void against_newton(sluice *s, double l2, float *class_weight)
 {
     if (!case_is("C=%g weights=%d", l2, class_weight != NULL)) return;
     float x[M * D], w[WEIGHTS] = { 0 }, b[C] = { 0 };
     int32_t target[M];
     make_rows(x, target, M, D, C, 5);
-    linear_fit fit = { .x = x,
-                       .target = target,
-                       .class_weight = class_weight,
-                       .m = M,
-                       .d = D,
-                       .c = C,
-                       .l2 = l2,
-                       .w = w,
-                       .b = b,
-                       .tolerance = 1e-7 };
-    CHECK_OK(s, lbfgs_fit(s, &fit));
+    linear_fit fit = { .m = M, .l2 = l2, .w = w, .b = b, .tolerance = 1e-7 };
+    CHECK_OK(s, fit_rows(s, &fit, x, target, D, class_weight, C));
 
     double rows[M * D], weight[C], theta[WEIGHTS + C];
     for (int i = 0; i < M * D; i++) rows[i] = (double)x[i];
@@ -51,7 +55,7 @@ static void against_newton(sluice *s, double l2, const float *class_weight)
 
 static void newton_cases(sluice *s)
 {
-    static const float weights[C] = { 0.5f, 2, 1 };
+    static float weights[C] = { 0.5f, 2, 1 };
     for (double l2 = 1e-4; l2 < 20; l2 *= 10) against_newton(s, l2, NULL);
     against_newton(s, 0.1, weights);
 }
@@ -63,10 +67,8 @@ static uint64_t solution(sluice *s, int64_t m, int64_t d, int c)
           *b = calloc((size_t)c, sizeof *b);
     int32_t *target = calloc((size_t)m, sizeof *target);
     make_rows(x, target, m, d, c, 7);
-    linear_fit fit = {
-        .x = x, .target = target, .m = m, .d = d, .c = c, .l2 = 1, .w = w, .b = b, .max_iterations = 15
-    };
-    CHECK_OK(s, lbfgs_fit(s, &fit));
+    linear_fit fit = { .m = m, .l2 = 1, .w = w, .b = b, .max_iterations = 15 };
+    CHECK_OK(s, fit_rows(s, &fit, x, target, d, NULL, c));
     uint64_t h =
         hash_bytes(w, (size_t)(c * d) * sizeof *w, hash_bytes(b, (size_t)c * sizeof *b, (uint64_t)fit.iterations));
     CHECK(fit.iterations > 2, "%d iterations", fit.iterations);
@@ -87,6 +89,14 @@ static void same_bits(int64_t m, int64_t d, int c)
                   (unsigned long long)got, (unsigned long long)want);
             sluice_close(s);
         }
+    if (!getenv("SLUICE_TEST_CUDA")) return;
+    sluice *s = NULL;
+    CHECK(sluice_open(&(sluice_options){ .size = sizeof(sluice_options), .devices = "all" }, &s) == SLUICE_OK, "%s",
+          sluice_error(s));
+    uint64_t got = solution(s, m, d, c);
+    CHECK(got == want, "%d devices: %016llx, not %016llx", s->devices, (unsigned long long)got,
+          (unsigned long long)want);
+    sluice_close(s);
 }
 
 /* Rows without information: the intercepts are the logs of the class shares, the weights stay 0. */
@@ -95,8 +105,8 @@ static void blank_rows(sluice *s)
     if (!case_is("blank rows")) return;
     float x[8 * 2] = { 0 }, w[4] = { 0 }, b[2] = { 0 };
     int32_t target[8] = { 0, 0, 0, 0, 0, 0, 1, 1 };
-    linear_fit fit = { .x = x, .target = target, .m = 8, .d = 2, .c = 2, .l2 = 1, .w = w, .b = b };
-    CHECK_OK(s, lbfgs_fit(s, &fit));
+    linear_fit fit = { .m = 8, .l2 = 1, .w = w, .b = b };
+    CHECK_OK(s, fit_rows(s, &fit, x, target, 2, NULL, 2));
     CHECK_NEAR((double)b[0] - (double)b[1], log(3), 1e-4, "intercepts");
     for (int k = 0; k < 4; k++) CHECK_NEAR((double)w[k], 0, 0, "weight %d", k);
 }
@@ -106,22 +116,22 @@ static void stops(sluice *s)
     float x[M * D], w[WEIGHTS] = { 0 }, b[C] = { 0 };
     int32_t target[M];
     make_rows(x, target, M, D, C, 5);
-    linear_fit fit = { .x = x, .target = target, .m = M, .d = D, .c = C, .l2 = 1, .w = w, .b = b, .max_iterations = 2 };
+    linear_fit fit = { .m = M, .l2 = 1, .w = w, .b = b, .max_iterations = 2 };
     if (case_is("max_iterations")) {
-        CHECK_OK(s, lbfgs_fit(s, &fit));
+        CHECK_OK(s, fit_rows(s, &fit, x, target, D, NULL, C));
         CHECK(fit.iterations == 2, "%d iterations", fit.iterations);
     }
     if (case_is("a warm start is near its end")) {
         fit.max_iterations = 0;
-        CHECK_OK(s, lbfgs_fit(s, &fit));
+        CHECK_OK(s, fit_rows(s, &fit, x, target, D, NULL, C));
         int cold = fit.iterations;
-        CHECK_OK(s, lbfgs_fit(s, &fit));
+        CHECK_OK(s, fit_rows(s, &fit, x, target, D, NULL, C));
         CHECK(fit.iterations * 4 < cold, "%d iterations after %d", fit.iterations, cold);
     }
     if (case_is("cancel")) {
         memset(w, 0, sizeof w);
         sluice_cancel(s);
-        CHECK(lbfgs_fit(s, &fit) == SLUICE_E_CANCELLED, "%s", sluice_error(s));
+        CHECK(fit_rows(s, &fit, x, target, D, NULL, C) == SLUICE_E_CANCELLED, "%s", sluice_error(s));
         s->cancelled = 0;
     }
 }
@@ -137,5 +147,6 @@ int main(int argc, char **argv)
     same_bits(40, 37, 3);
     same_bits(1, 5, 2);
     same_bits(33, 7001, 21);
+    same_bits(30, 19, 66); /* of 16 a device's share has, one of eight gets two and three get none */
     return test_end();
 }

@@ -2,9 +2,9 @@
  *
  * Exact: the logits are a forward op, the gradient a product op (rows ascending), and everything that steers the
  * search is fp64 over fixed blocks of 4,096 values in block order, so that the solution is the same on every tier,
- * thread count and backend.  The parameters are one vector, W [c, d] then b [c], kept in f32: what is evaluated is what
- * is stored.  Whatever has a row for each label stays where ops compute; the vectors are the host's. */
-#include "device.h"
+ * thread count, backend and number of devices.  The parameters are one vector, W [c, d] then b [c], kept in f32: what is
+ * evaluated is what is stored.  Whatever has a row for each label stays where ops compute (linear_loss.c); the vectors are
+ * the host's. */
 #include "learn.h"
 
 #include <math.h>
@@ -17,8 +17,7 @@ typedef struct search {
     const linear_fit *fit;
     int64_t weights, size; /* c * d, c * d + c */
     int64_t blocks;        /* of the vector */
-    float *packed;         /* where ops compute, as the next two: [m, c] */
-    float *logits, *row_grad;
+    linear_loss *loss;
     float *x, *grad; /* [size] where we are */
     float *x_new, *grad_new;
     double *direction;                      /* [size] */
@@ -183,38 +182,19 @@ static double largest(const float *v, int64_t n)
 
 static sluice_status value_at(search *q, double *out)
 {
-    sluice_status st = SLUICE_OK;
-    const linear_fit *f = q->fit;
     double sum;
-    sluice_view x = sluice_rows(f->x, SLUICE_F32, f->m, f->d), w = sluice_rows(q->x_new, SLUICE_F32, f->c, f->d);
-    sluice_view z = sluice_rows(q->logits, SLUICE_F32, f->m, f->c),
-                g = sluice_rows(q->row_grad, SLUICE_F32, f->m, f->c);
-    TRY(sluice_op_pack(q->s, &(sluice_op_pack_args){ .w = w, .out = q->packed }));
-    TRY(sluice_op_forward(q->s, &(sluice_op_forward_args){
-                                    .x = x, .packed = q->packed, .bias = q->x_new + q->weights, .c = f->c, .out = z }));
-    TRY(sluice_op_loss(q->s, &(sluice_op_loss_args){ .logits = z,
-                                                     .target = f->target,
-                                                     .weight = f->class_weight,
-                                                     .grad_scale = 1,
-                                                     .grad = g,
-                                                     .out_sum = &sum }));
-    *out = sum + over_blocks(q, penalty_block, NULL) / (2 * f->l2);
-out:
-    return st;
+    sluice_status st = linear_loss_value(q->loss, q->x_new, q->x_new + q->weights, &sum);
+    if (st) return st;
+    *out = sum + over_blocks(q, penalty_block, NULL) / (2 * q->fit->l2);
+    return SLUICE_OK;
 }
 
 /* At the point of the last value_at(). */
 static sluice_status gradient_at(search *q)
 {
-    sluice_status st = SLUICE_OK;
-    const linear_fit *f = q->fit;
-    TRY(sluice_op_product(q->s, &(sluice_op_product_args){ .g = sluice_rows(q->row_grad, SLUICE_F32, f->m, f->c),
-                                                           .x = sluice_rows(f->x, SLUICE_F32, f->m, f->d),
-                                                           .out = sluice_rows(q->grad_new, SLUICE_F32, f->c, f->d),
-                                                           .bias = q->grad_new + q->weights }));
-    double inverse = 1 / f->l2;
-    over_blocks(q, decay_block, &inverse);
-out:
+    sluice_status st = linear_loss_gradient(q->loss, q->grad_new, q->grad_new + q->weights);
+    double inverse = 1 / q->fit->l2;
+    if (!st) over_blocks(q, decay_block, &inverse);
     return st;
 }
 
@@ -320,14 +300,13 @@ static sluice_status search_new(search *q)
     sluice_status st = SLUICE_OK;
     const linear_fit *f = q->fit;
     sluice *s = q->s;
-    q->weights = f->c * f->d, q->size = q->weights + f->c;
+    int64_t d = f->rows->width, c = f->rows->classes;
+    q->weights = c * d, q->size = q->weights + c;
     q->blocks = (q->size + BLOCK - 1) / BLOCK;
     /* Rows of RMS 1 and even probabilities: each class curves by m (1/c) (1 - 1/c); the penalty adds 1/C to weights. */
-    double curve = (double)f->m * (double)(f->c - 1) / ((double)f->c * (double)f->c);
+    double curve = (double)f->m * (double)(c - 1) / ((double)c * (double)c);
     q->weight_scale = 1 / (1 / f->l2 + curve), q->intercept_scale = 1 / curve;
-    TRY_NEW(q->packed, DEV(s, (int64_t)sluice_packed_floats(f->c, f->d), float));
-    TRY_NEW(q->logits, DEV(s, f->m * f->c, float));
-    TRY_NEW(q->row_grad, DEV(s, f->m * f->c, float));
+    TRY(linear_loss_new(f->rows, f->first, f->m, &q->loss));
     float **const vectors[] = { &q->x, &q->grad, &q->x_new, &q->grad_new };
     for (int i = 0; i < 4; i++) TRY_NEW(*vectors[i], RAW(s, q->size, float));
     for (int i = 0; i < HISTORY; i++) {
@@ -342,7 +321,7 @@ out:
 
 static void search_release(search *q)
 {
-    dev_free(q->s, q->packed), dev_free(q->s, q->logits), dev_free(q->s, q->row_grad);
+    linear_loss_free(q->loss);
     mem_free(q->x), mem_free(q->grad), mem_free(q->x_new), mem_free(q->grad_new);
     mem_free(q->direction), mem_free(q->partial);
     for (int i = 0; i < HISTORY; i++) mem_free(q->step[i]), mem_free(q->change[i]);
@@ -354,10 +333,10 @@ sluice_status lbfgs_fit(sluice *s, linear_fit *f)
     search q = { .s = s, .fit = f };
     TRY(search_new(&q));
     memcpy(q.x, f->w, (size_t)q.weights * sizeof(float));
-    memcpy(q.x + q.weights, f->b, (size_t)f->c * sizeof(float));
+    memcpy(q.x + q.weights, f->b, (size_t)(q.size - q.weights) * sizeof(float));
     TRY(minimise(&q, &f->iterations));
     memcpy(f->w, q.x, (size_t)q.weights * sizeof(float));
-    memcpy(f->b, q.x + q.weights, (size_t)f->c * sizeof(float));
+    memcpy(f->b, q.x + q.weights, (size_t)(q.size - q.weights) * sizeof(float));
     f->objective = q.value;
 out:
     search_release(&q);

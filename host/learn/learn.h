@@ -3,6 +3,7 @@
 #define LEARN_H
 
 #include "head.h"
+#include "linear_loss.h"
 
 /* x [m, d] f32 rows already gathered (for simulate, which gathers once), target [m], ids [m]. */
 typedef struct train_set {
@@ -21,14 +22,10 @@ sluice_status train_head(sluice *s, const train_set *t, const sluice_train_args 
 sluice_status train_linear(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head);
 sluice_status train_layers(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head);
 
-/* L-BFGS on sum_i weight * CE + |W|^2/(2C), intercept free; w [c, d], b [c] start values in, solution out.  x, target and
- * class_weight only ops read: they belong where ops compute (device.h). */
+/* L-BFGS on sum_i weight * CE + |W|^2/(2C), intercept free; w [c, d], b [c] start values in, solution out. */
 typedef struct linear_fit {
-    const float *x; /* [m, d] standardised */
-    const int32_t *target;
-    const float *class_weight; /* [c] or NULL */
-    int64_t m, d;
-    int c;
+    const linear_rows *rows; /* of them first .. first + m - 1 */
+    int64_t first, m;
     double l2;          /* C */
     int max_iterations; /* 0: 500 */
     double tolerance;   /* on the largest gradient entry relative to m, 0: 1e-6 */

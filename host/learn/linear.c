@@ -7,6 +7,7 @@
  *                                held = 3, trained on [ ...................]
  *
  * Above MANY_ROWS labels only fold 0 is held out, once, and nothing is repeated. */
+#include "backends.h"
 #include "device.h"
 #include "learn.h"
 
@@ -20,7 +21,9 @@ enum { PATH_LENGTH = sizeof PATH / sizeof *PATH };
 static const double NO_FOLD_C = 1; /* where no fold can judge: a few labels want a large C */
 static const double FOLD_TOLERANCE = 1e-5;
 static const double WATCHED = 1e8; /* rows * width * classes from which progress is told: about a second */
-static const float NEVER = -1e4f;  /* the intercept of a class without rows: its probability is 0 */
+static const double SHARED_LOGITS = 1 << 24;
+enum { SHARED_WIDTH = 1024 };
+static const float NEVER = -1e4f; /* the intercept of a class without rows: its probability is 0 */
 
 typedef struct fold {
     int64_t held_first, held_rows, train_first, train_rows; /* in the layout */
@@ -36,10 +39,7 @@ typedef struct linear_run {
     int64_t *order;      /* [m] row of each place of the layout's first part */
     float *x;            /* [layout_rows, width] standardised */
     int32_t *target;     /* [layout_rows] */
-    struct {             /* these three where ops compute */
-        float *x, *class_weight;
-        int32_t *target;
-    } seat;
+    linear_rows rows;    /* x, target and class_weight where ops compute */
     int64_t layout_rows;
     int folds;
     fold fold[FOLDS];
@@ -150,12 +150,13 @@ out:
     return st;
 }
 
-/* The first rows of the layout to where ops compute. */
-static sluice_status send(const linear_run *r, int64_t rows)
+/* An evaluation on several devices hands m x classes logits around for 4 x width operations each, which pays where both
+ * are large; by the rates of links and multipliers, nothing was timed. */
+static int seats_for(const linear_run *r)
 {
-    size_t row_bytes = sizeof(float) * (size_t)r->t->width;
-    sluice_status st = dev_copy(r->s, r->seat.x, r->x, (size_t)rows * row_bytes);
-    return st ? st : dev_copy(r->s, r->seat.target, r->target, (size_t)rows * sizeof(int32_t));
+    const train_set *t = r->t;
+    bool large = t->width >= SHARED_WIDTH && (double)t->m * t->classes >= SHARED_LOGITS;
+    return large && on_device(r->s) ? r->s->devices : 1;
 }
 
 static sluice_status lay_out(linear_run *r, uint64_t seed)
@@ -171,15 +172,15 @@ static sluice_status lay_out(linear_run *r, uint64_t seed)
     set_folds(r, start);
     TRY_NEW(r->x, mem_raw(r->s, r->layout_rows, sizeof(float) * (size_t)t->width));
     TRY_NEW(r->target, RAW(r->s, r->layout_rows, int32_t));
-    TRY_NEW(r->seat.x, dev_seat(r->s, r->x, r->layout_rows, sizeof(float) * (size_t)t->width));
-    TRY_NEW(r->seat.target, dev_seat(r->s, r->target, r->layout_rows, sizeof(int32_t)));
+    TRY(linear_rows_init(&r->rows, r->s, seats_for(r), r->x, r->target, r->layout_rows, t->width, r->class_weight,
+                         t->classes));
     TRY_NEW(r->held_target, RAW(r->s, t->m, int32_t));
     for (int64_t i = 0; i < r->layout_rows; i++) {
         int64_t row = r->order[i < t->m ? i : i - t->m];
         standardise(r, row, r->x + i * t->width);
         r->target[i] = t->target[row];
     }
-    TRY(send(r, r->layout_rows));
+    TRY(linear_rows_send(&r->rows, r->layout_rows));
     for (int f = 0; f < r->folds; f++) {
         TRY(open_fold(r, &r->fold[f]));
         if (r->fold[f].held_rows > largest) largest = r->fold[f].held_rows;
@@ -203,7 +204,7 @@ static sluice_status judge_fold(linear_run *r, const fold *f, int64_t *at)
     sluice_status st = SLUICE_OK;
     const train_set *t = r->t;
     int64_t c = t->classes;
-    sluice_view x = sluice_rows(r->seat.x + f->held_first * t->width, SLUICE_F32, f->held_rows, t->width);
+    sluice_view x = sluice_rows(r->rows.seat[0].x + f->held_first * t->width, SLUICE_F32, f->held_rows, t->width);
     sluice_view w = sluice_rows(f->w, SLUICE_F32, c, t->width),
                 z = sluice_rows(r->scratch, SLUICE_F32, f->held_rows, c);
     TRY(sluice_op_pack(r->s, &(sluice_op_pack_args){ .w = w, .out = r->packed }));
@@ -224,12 +225,9 @@ static sluice_status try_c(linear_run *r, double c, double *out_nll, json_t **ou
     int iterations = 0;
     for (fold *f = r->fold; f < r->fold + r->folds; f++) {
         if (!f->usable) continue;
-        linear_fit fit = { .x = r->seat.x + f->train_first * t->width,
-                           .target = r->seat.target + f->train_first,
-                           .class_weight = r->seat.class_weight,
+        linear_fit fit = { .rows = &r->rows,
+                           .first = f->train_first,
                            .m = f->train_rows,
-                           .d = t->width,
-                           .c = t->classes,
                            .l2 = c,
                            .w = f->w,
                            .b = f->b,
@@ -299,17 +297,9 @@ static sluice_status fit_all(linear_run *r, linear_fit *fit)
         standardise(r, i, r->x + i * t->width);
         r->target[i] = t->target[i];
     }
-    sluice_status st = send(r, t->m);
+    sluice_status st = linear_rows_send(&r->rows, t->m);
     if (st) return st;
-    *fit = (linear_fit){ .x = r->seat.x,
-                         .target = r->seat.target,
-                         .class_weight = r->seat.class_weight,
-                         .m = t->m,
-                         .d = t->width,
-                         .c = t->classes,
-                         .l2 = r->c,
-                         .w = r->w,
-                         .b = r->b };
+    *fit = (linear_fit){ .rows = &r->rows, .m = t->m, .l2 = r->c, .w = r->w, .b = r->b };
     return lbfgs_fit(r->s, fit);
 }
 
@@ -322,7 +312,6 @@ static sluice_status set_class_weight(linear_run *r, const char *rule)
     for (int64_t i = 0; i < t->m; i++) r->class_weight[t->target[i]] += 1;
     for (int j = 0; j < t->classes; j++)
         r->class_weight[j] = (float)((double)t->m / ((double)t->classes * (double)r->class_weight[j]));
-    TRY_NEW(r->seat.class_weight, dev_seat_filled(r->s, r->class_weight, t->classes, sizeof(float)));
 out:
     return st;
 }
@@ -367,8 +356,7 @@ out:
 
 static void run_release(linear_run *r)
 {
-    dev_unseat(r->s, r->seat.x, r->x), dev_unseat(r->s, r->seat.target, r->target);
-    dev_unseat(r->s, r->seat.class_weight, r->class_weight);
+    linear_rows_release(&r->rows);
     dev_free(r->s, r->packed);
     mem_free(r->mean), mem_free(r->class_weight), mem_free(r->order), mem_free(r->x), mem_free(r->target);
     mem_free(r->held_target), mem_free(r->held), mem_free(r->held_best), mem_free(r->scratch);

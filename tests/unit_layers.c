@@ -467,6 +467,29 @@ static void refusals(void)
     data_free(&train);
 }
 
+/* A named error, and nothing kept: the next context has all of the device again. */
+static void no_room(void)
+{
+    if (!getenv("SLUICE_TEST_CUDA") || !case_is("tier cuda: a device without room")) return;
+    data train = bars(60, 3, 1);
+    sluice_train_args a = args_of("mlp:3000,relu,linear", 1);
+    for (int64_t mib = 1; mib <= 64; mib *= 64) {
+        sluice *s = NULL;
+        sluice_head *h = NULL;
+        sluice_options o = { .size = sizeof o, .devices = "cuda:0", .device_mem_mib = mib };
+        CHECK(sluice_open(&o, &s) == SLUICE_OK, "%s", sluice_error(s));
+        sluice_status st = train_layers(s, &train.t, &a, &h);
+        if (mib > 1) CHECK(!st && h, "%s", sluice_error(s));
+        else
+            CHECK(st == SLUICE_E_MEMORY && !h && strstr(sluice_error(s), "cuda:0") &&
+                      strstr(sluice_error(s), "--device-mem-mib"),
+                  "status %d: %s", st, sluice_error(s));
+        sluice_head_free(h);
+        sluice_close(s);
+    }
+    data_free(&train);
+}
+
 int main(int argc, char **argv)
 {
     test_begin(argc, argv);
@@ -483,6 +506,7 @@ int main(int argc, char **argv)
     same_bits("drop:0.1,mlp:9,relu,drop:0.5,linear", "adamw");
     same_curve("mlp:24,relu,drop:0.2,linear");
     same_curve("conv3:6,pool2,relu,conv3:8,relu,gap,linear");
+    no_room();
     logits_of_head();
     split_of(100, 20, 20), split_of(49, 10, 0), split_of(100, 4, 0), split_of(100, 5, 19), split_of(51, 5, 9);
     stops_early();

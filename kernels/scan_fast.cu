@@ -22,8 +22,8 @@
  *   |z_fast - z|  <=  1.01 (u + (d + 16) 2^-22) A  +  2^-38 X max_k |w_k|  +  2^-22 (|z| + |bias|)  +  tiny
  *
  * where |x_k| < 2^127; the second term is of f16 weights alone.  (d + 16) 2^-22 holds the sums of both: the canonical
- * chain, d 2^-24, and the tensor cores', cut to 24 bits, d / 16 times (16 + 4) 2^-23.  What is subnormal may be lost:
- * tiny = 2^-126 sum_k (1 + |x_k| + |w_k|).  With t the temperature and
+ * chain, d 2^-24, and the tensor cores', cut to 24 bits, d / K times (K + 4) 2^-23 with K = 8 or 16 products at once.
+ * What is subnormal may be lost: tiny = 2^-126 sum_k (1 + |x_k| + |w_k|).  With t the temperature and
  * D = max_j |z_fast - z|_j / t + 2^-22 max_j |z_j| / t, the scores differ by at most
  *
  *   confidence, least confidence  D / 2      margin  D      ratio  2 D      entropy  2 D      energy  t D

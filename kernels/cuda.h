@@ -100,8 +100,8 @@ template <class T> __device__ __forceinline__ T *view_row(const sluice_view &v, 
     return (T *)((char *)v.data + (size_t)i * v.stride);
 }
 
-#define OP(name, line)                                                                                                 \
-    __attribute__((weak)) sluice_status cuda_op_##name(sluice_exec *x, const sluice_op_##name##_args *a);
+/* An op of the list without its .cu is a link error. */
+#define OP(name, line) sluice_status cuda_op_##name(sluice_exec *x, const sluice_op_##name##_args *a);
 extern "C" {
 #include "sluice_ops.def"
 }

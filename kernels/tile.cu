@@ -6,7 +6,7 @@
  *
  *   at most 32, 64 classes   one block holds a row's logits: they turn once in shared memory, then a thread per row
  *                            reduces them
- *   more                     blocks of 128 classes; the logits go to the caller's or to scratch of at most half of the
+ *   more                     blocks of 128 or 64; the logits go to the caller's or to scratch of at most half of the
  *                            second-level cache, where score.cu finds them; a block's neighbours share its rows */
 #include "linear.cuh"
 #include "score.cuh"
@@ -235,12 +235,13 @@ __device__ __forceinline__ void product(const linear &p, int64_t row, int column
 
 /* ---- kernels ----------------------------------------------------------------------------------------- */
 
-/* grid ceil(n / ROWS) * ceil(c / 128), classes fastest; block 256; 43 KiB: 2 blocks on a multiprocessor. */
-/* sass: kernel=tile_wide registers<=128 ffma>=87% local=0 ldg128 */
+/* grid ceil(n / ROWS) * ceil(c / CLASSES), classes fastest; block 256, 54 KiB, 2 on a multiprocessor (CLASSES = 128), or
+ * 128, 42 KiB, 4. */
+/* sass: kernel=tile_wide registers<=128 ffma>=85% local=0 ldg128 */
 /* sass: kernel=tile_wide<float ffma>=88% */
-template <class T> __global__ void __launch_bounds__(256, 2) tile_wide(linear p, bool aligned)
+template <class T, int CLASSES>
+__global__ void __launch_bounds__(shape<CLASSES>::THREADS, shape<CLASSES>::BLOCKS) tile_wide(linear p, bool aligned)
 {
-    enum { CLASSES = 128 };
     GPU_DYNAMIC(float, stages);
     unsigned across = ((unsigned)p.c + CLASSES - 1) / CLASSES;
     int64_t row = (int64_t)(blockIdx.x / across) * ROWS;
@@ -264,7 +265,7 @@ template <class T> __global__ void __launch_bounds__(256, 2) tile_wide(linear p,
     }
 }
 
-/* grid ceil(n / ROWS), block 128, 43 KiB (CLASSES = 64) or 37 KiB: 4 blocks on a multiprocessor.  c <= CLASSES. */
+/* grid ceil(n / ROWS), block 128, 42 KiB (CLASSES = 64) or 36 KiB: 4 blocks on a multiprocessor.  c <= CLASSES. */
 /* sass: kernel=tile_narrow registers<=128 ffma>=76% local=0 ldg128 */
 /* sass: kernel=tile_narrow<float,64 ffma>=88% */
 template <class T, int CLASSES> __global__ void __launch_bounds__(128, 4) tile_narrow(linear p)
@@ -307,15 +308,24 @@ template <int CLASSES> void launch_narrow(op_run &r, const linear &p)
     });
 }
 
-void launch_wide(op_run &r, const linear &p)
+template <int CLASSES> void launch_wide(op_run &r, const linear &p)
 {
     bool aligned = ((size_t)p.out.data | p.out.stride) % 16 == 0;
-    int64_t tiles = (p.x.rows + ROWS - 1) / ROWS * ((p.c + 127) / 128);
+    int64_t tiles = (p.x.rows + ROWS - 1) / ROWS * ((p.c + CLASSES - 1) / CLASSES);
     with_type(p.x.type, [&](auto value) {
-        auto kernel = tile_wide<decltype(value)>;
-        allow_shared(r, kernel, shape<128>::SHARED);
-        r.launch(kernel, blocks(tiles, 1), shape<128>::THREADS, shape<128>::SHARED, p, aligned);
+        auto kernel = tile_wide<decltype(value), CLASSES>;
+        allow_shared(r, kernel, shape<CLASSES>::SHARED);
+        r.launch(kernel, blocks(tiles, 1), shape<CLASSES>::THREADS, shape<CLASSES>::SHARED, p, aligned);
     });
+}
+
+/* Classes of a block.  Blocks of 64 read rows twice as often, and are worth it where one of 128 would be half empty. */
+int width(int64_t c) { return (c - 1) % 128 < 64 ? 64 : 128; }
+
+void wide(op_run &r, const linear &p)
+{
+    if (width(p.c) == 64) launch_wide<64>(r, p);
+    else launch_wide<128>(r, p);
 }
 
 /* Rows whose logits fill at most half of the second-level cache, in whole rounds of all multiprocessors. */
@@ -324,9 +334,9 @@ int64_t piece_rows(op_run &r, int64_t c, size_t stride)
     int cache = 0, processors = 1;
     r.check(cudaDeviceGetAttribute(&cache, cudaDevAttrL2CacheSize, r.x->device));
     r.check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, r.x->device));
-    int64_t across = (c + 127) / 128, tall = (int64_t)((size_t)cache / 2 / stride / ROWS);
-    int64_t round = (int64_t)processors * shape<128>::BLOCKS, rounds = tall * across / round;
-    if (rounds) tall = rounds * round / across;
+    int64_t across = (c + width(c) - 1) / width(c), tall = (int64_t)((size_t)cache / 2 / stride / ROWS);
+    int64_t round = (int64_t)processors * (width(c) == 64 ? shape<64>::BLOCKS : shape<128>::BLOCKS);
+    if (int64_t rounds = tall * across / round) tall = rounds * round / across;
     return (tall ? tall : 1) * ROWS;
 }
 
@@ -349,7 +359,7 @@ void wide_scored(op_run &r, const linear &p)
         linear part = p;
         part.x = rows_of(p.x, i, rows);
         part.out = p.out.data ? rows_of(p.out, i, rows) : rows_of(scratch, 0, rows);
-        launch_wide(r, part);
+        wide(r, part);
         score_rows(r, part.out, p.scores, i);
     }
 }
@@ -362,5 +372,5 @@ void tile_classes(op_run &r, const linear &p)
     if (p.c <= 32) launch_narrow<32>(r, p);
     else if (p.c <= 64) launch_narrow<64>(r, p);
     else if (p.scored) wide_scored(r, p);
-    else launch_wide(r, p);
+    else wide(r, p);
 }

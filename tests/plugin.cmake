@@ -3,7 +3,7 @@ if(SLUICE_CUDA_PLUGIN)
   add_executable(tool_plugin tool_plugin.c)
   target_link_libraries(tool_plugin PRIVATE sluice_flags dl)
   add_test(NAME cuda_plugin COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/plugin.sh ${SLUICE_CUDA_PLUGIN} $<TARGET_FILE:sluice_shared>
-           $<TARGET_FILE:tool_plugin>)
+           $<TARGET_FILE:sluice_program> $<TARGET_FILE:tool_plugin>)
   # What tests/gpu.sh runs on a real card.
   set(GPU_TESTS ${TEST_SOURCES})
   list(TRANSFORM GPU_TESTS REPLACE ".*/([a-z0-9_]+)\\.c" "\\1")

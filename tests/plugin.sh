@@ -1,8 +1,9 @@
 #!/bin/sh
-# plugin.sh PLUGIN LIBSLUICE TOOL_PLUGIN - the CUDA plug-in from outside: exports its entry alone, needs nothing but
-# the C and C++ runtimes, refuses another ABI, and without a GPU says why.  libsluice knows no CUDA symbol.
+# plugin.sh PLUGIN LIBSLUICE SLUICE TOOL_PLUGIN - the CUDA plug-in from outside: exports its entry alone, needs nothing but
+# the C and C++ runtimes, refuses another ABI, and without a GPU says why, as `sluice devices` does.  libsluice knows no CUDA
+# symbol.
 set -eu
-plugin=$1 library=$2 tool=$3
+plugin=$1 library=$2 sluice=$3 tool=$4
 passed=0
 
 pass() { passed=$((passed + 1)); }
@@ -27,6 +28,16 @@ pass
 
 said=$("$tool" "$plugin") || fail "$said"
 pass
+
+shown=$(SLUICE_PLUGIN_DIR=$(dirname "$plugin") "$sluice" devices)
+case $said in
+"no device: "*) why="not used: ${said#no device: }" ;;
+*) why=cuda:0 ;;
+esac
+case $shown in
+*"$why"*) pass ;;
+*) fail "sluice devices does not say '$why': $shown" ;;
+esac
 
 echo "$said"
 echo "$passed passed, 0 failed"

@@ -40,9 +40,8 @@ static bool unordered(const touch &before, const touch &now, bool shared)
 
 static std::string line_of(const touch &t) { return source_line((uintptr_t)our_image().begin + t.pc); }
 
-static void check(const touch &before, bool wrote, const touch &now, bool writes, bool shared)
+[[noreturn]] static void race(const touch &before, bool wrote, const touch &now, bool writes, bool shared)
 {
-    if (!unordered(before, now, shared)) return;
     fail("race in %s memory: thread %u%s %s at %s, thread %u %s at %s", shared ? "shared" : "global", before.thread,
          before.block == now.block ? "" : " of another block", wrote ? "wrote" : "read", line_of(before).c_str(),
          now.thread, writes ? "writes" : "reads", line_of(now).c_str());
@@ -50,10 +49,10 @@ static void check(const touch &before, bool wrote, const touch &now, bool writes
 
 static void touch_word(word &w, const touch &now, bool writes, bool shared)
 {
-    check(w.write, true, now, writes, shared);
+    if (unordered(w.write, now, shared)) race(w.write, true, now, writes, shared);
     if (writes) {
-        check(w.read[0], false, now, true, shared);
-        check(w.read[1], false, now, true, shared);
+        for (const touch &r : w.read)
+            if (unordered(r, now, shared)) race(r, false, now, true, shared);
         w.write = now;
         return;
     }

@@ -153,18 +153,15 @@ static void barrier_if_complete()
                 fail("divergent barrier: %s at %s:%d and %s at %s:%d", here[0]->what, base_name(here[0]->file),
                      here[0]->line, t->what, base_name(t->file), t->line);
         }
-    for (int i = 0; i < n; i++) {
-        barrier kind = here[i]->kind;
-        here[i]->result = kind == BARRIER_AND ? trues == n : kind == BARRIER_OR ? trues != 0 : trues;
-    }
+    for (int i = 0; i < n; i++) here[i]->result = trues;
     b.arrived = 0, block_epoch++, stats.barriers++;
     release(here, n);
 }
 
-int block_sync(barrier kind, int predicate, const char *what, const char *file, int line)
+int block_sync(int predicate, const char *what, const char *file, int line)
 {
     thread *t = me();
-    t->state = state::BARRIER, t->kind = kind, t->predicate = predicate;
+    t->state = state::BARRIER, t->predicate = predicate;
     t->what = what, t->file = file, t->line = line;
     b.arrived++;
     barrier_if_complete();
@@ -225,8 +222,6 @@ void warp_op(uint32_t mask, void *io, resolve_fn resolve, const char *what, cons
     if ((w.waiting & mask & w.live) == (mask & w.live)) complete_operations(t->warp);
     park();
 }
-
-uint32_t live_lanes() { return b.warps[me()->warp].live; }
 
 void atomic_read(const void *p, void *value, unsigned bytes)
 {

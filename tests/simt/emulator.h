@@ -80,7 +80,6 @@ struct thread : thread_base {
     uint32_t mask;
     void *io;
     resolve_fn resolve;
-    barrier kind;
     int predicate, result;
     uint32_t warp_epoch; /* warp operations passed since the last barrier */
     int copy_group;

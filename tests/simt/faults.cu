@@ -36,7 +36,7 @@ template <bool right> __global__ void reused_buffer(const int *in, int *out)
     __shared__ int s[N / 32];
     int t = threadIdx.x, sum = 0;
     for (int round = 0; round < 4; round++) {
-        int v = __reduce_add_sync(~0u, in[t] + round);
+        int v = (int)__ballot_sync(~0u, (in[t] + round) & 4);
         if (t % 32 == 0) s[t / 32] = v;
         __syncthreads();
         if (t < N / 2)
@@ -390,7 +390,7 @@ static void event_never_recorded(bool right)
     check(cudaEventCreateWithFlags(&e, cudaEventDisableTiming));
     if (right) check(cudaEventRecord(e, s));
     check(cudaStreamWaitEvent(s, e, 0));
-    check(cudaEventSynchronize(e));
+    check(cudaStreamSynchronize(s));
 }
 
 static void event_of_another_device(bool right)
@@ -400,7 +400,7 @@ static void event_of_another_device(bool right)
     check(cudaSetDevice(right ? 0 : 1));
     check(cudaEventCreateWithFlags(&e, cudaEventDisableTiming));
     check(cudaEventRecord(e, s));
-    check(cudaEventSynchronize(e));
+    check(cudaStreamSynchronize(s));
 }
 
 static void default_stream(bool right)
@@ -438,14 +438,15 @@ static void pinned_read_too_early(bool right)
 static void pinned_written_too_early(bool right)
 {
     cudaStream_t s = stream_on(0);
-    int *in = ints_on(0), *host;
-    check(cudaMallocHost(&host, N * sizeof *host));
-    memcpy(host, numbers().data(), N * sizeof *host);
-    check(cudaMemcpyAsync(in, host, N * sizeof *host, cudaMemcpyDefault, s));
+    int *in = ints_on(0);
+    static int host[N];
+    memcpy(host, numbers().data(), sizeof host);
+    check(cudaHostRegister(host, sizeof host, cudaHostRegisterPortable));
+    check(cudaMemcpyAsync(in, host, sizeof host, cudaMemcpyDefault, s));
     if (right) check(cudaStreamSynchronize(s));
-    memset(host, 0, N * sizeof *host);
+    memset(host, 0, sizeof host);
     expect(download(in, s), numbers());
-    check(cudaFreeHost(host));
+    check(cudaHostUnregister(host));
 }
 
 static void wrong_kind(bool right)

@@ -37,8 +37,6 @@ extern "C" cudaError_t cudaGetLastError(void)
     return e;
 }
 
-extern "C" cudaError_t cudaPeekAtLastError(void) { return last; }
-
 extern "C" const char *cudaGetErrorString(cudaError_t e)
 {
     if (e == explained && e != cudaSuccess) return explanation;
@@ -61,12 +59,6 @@ extern "C" cudaError_t cudaSetDevice(int d)
     if (d < 0 || d >= device_count()) return report(cudaErrorInvalidDevice, "there is no device cuda:%d", d);
     current = d;
     return cudaSuccess;
-}
-
-extern "C" cudaError_t cudaDeviceSynchronize(void)
-{
-    finish_device(current);
-    return state_of(current);
 }
 
 extern "C" cudaError_t cudaDriverGetVersion(int *v) { return *v = CUDART_VERSION, cudaSuccess; }
@@ -147,22 +139,6 @@ extern "C" cudaError_t cudaHostUnregister(void *p)
 {
     finish_device(-1);
     return unpin(p) ? cudaSuccess : report(cudaErrorHostMemoryNotRegistered, "the memory is not pinned");
-}
-
-extern "C" cudaError_t cudaMallocHost(void **p, size_t bytes)
-{
-    finish_device(-1);
-    *p = aligned_alloc(4096, (bytes / 4096 + 1) * 4096);
-    if (!*p) return report(cudaErrorMemoryAllocation, "out of host memory");
-    memset(*p, 0xFF, bytes);
-    return pin(*p, bytes), cudaSuccess;
-}
-
-extern "C" cudaError_t cudaFreeHost(void *p)
-{
-    cudaError_t e = p ? cudaHostUnregister(p) : cudaSuccess;
-    if (e == cudaSuccess) free(p);
-    return e;
 }
 
 /* ---- copies ---- */

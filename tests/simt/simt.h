@@ -2,7 +2,7 @@
  *
  * A .cu compiled by `g++ -x c++ -DSLUICE_SIMT -isystem CUDA/include` finds here what nvcc would know, and links the
  * emulator instead of the CUDA runtime.  The toolkit's headers give the types alone.  What sluice does not call is not
- * emulated: a call that is missing here is a link error.  This file is the device's side, what kernels say:
+ * emulated: a call that is missing is an error of the compiler or linker, and is added then.  This file is the device's side, what kernels say:
  *
  *   fiber.cpp    stacks and the switch between them            memory.cpp   devices: arenas, pinned ranges, constants
  *   block.cpp    threads of a block: barriers, warps, cp.async stream.cpp   streams, events, in which order they run
@@ -103,7 +103,7 @@ extern thread_base *self; /* NULL: host code runs */
 extern dim3 block_index, block_size, grid_size;
 extern struct counts {
     uint64_t blocks, switches, barriers, warp_ops, mmas;
-} stats;
+} stats; /* of all kernels so far, for who looks with a debugger */
 
 [[noreturn]] void fail(const char *format, ...) __attribute__((format(printf, 1, 2))); /* ends the kernel */
 void *dynamic_shared();
@@ -112,9 +112,7 @@ void *dynamic_shared();
  * resolve runs once, for all.  NULL: the lanes only wait. */
 using resolve_fn = void (*)(void **io, uint32_t lanes);
 void warp_op(uint32_t mask, void *io, resolve_fn resolve, const char *what, const char *file, int line);
-uint32_t live_lanes();
-enum barrier { BARRIER, BARRIER_COUNT, BARRIER_AND, BARRIER_OR };
-int block_sync(barrier kind, int predicate, const char *what, const char *file, int line);
+int block_sync(int predicate, const char *what, const char *file, int line); /* returns how many were not 0 */
 void yield();
 void atomic_read(const void *p, void *value, unsigned bytes); /* other threads may run first */
 void atomic_write(void *p, const void *value, unsigned bytes);
@@ -142,28 +140,12 @@ template <class T> using same_t = typename same<T>::type; /* takes no part in de
 #define blockIdx (simt::block_index)
 #define blockDim (simt::block_size)
 #define gridDim (simt::grid_size)
-#define warpSize 32
 
 /* ---- barriers ---- */
 
-inline void __syncthreads(SIMT_SITE) { simt::block_sync(simt::BARRIER, 0, "__syncthreads", file, line); }
-inline int __syncthreads_count(int p, SIMT_SITE)
-{
-    return simt::block_sync(simt::BARRIER_COUNT, p, "__syncthreads_count", file, line);
-}
-inline int __syncthreads_and(int p, SIMT_SITE)
-{
-    return simt::block_sync(simt::BARRIER_AND, p, "__syncthreads_and", file, line);
-}
-inline int __syncthreads_or(int p, SIMT_SITE)
-{
-    return simt::block_sync(simt::BARRIER_OR, p, "__syncthreads_or", file, line);
-}
+inline void __syncthreads(SIMT_SITE) { simt::block_sync(0, "__syncthreads", file, line); }
+inline int __syncthreads_count(int p, SIMT_SITE) { return simt::block_sync(p, "__syncthreads_count", file, line); }
 inline void __syncwarp(unsigned m = ~0u, SIMT_SITE) { simt::warp_op(m, nullptr, nullptr, "__syncwarp", file, line); }
-inline void __threadfence() {}
-inline void __threadfence_block() {}
-inline void __nanosleep(unsigned) { simt::yield(); }
-[[noreturn]] inline void __trap() { simt::fail("__trap()"); }
 
 /* ---- shuffles ---- */
 
@@ -227,100 +209,32 @@ template <class T> T __shfl_xor_sync(unsigned m, T v, int x, int width = 32, SIM
     return simt::shuffle_op(simt::SHFL_XOR, m, v, x, width, "__shfl_xor_sync", file, line);
 }
 
-/* ---- votes and reductions of integers ---- */
+/* ---- votes ---- */
 
 namespace simt {
 
-struct vote_io {
-    uint64_t value;
+struct ballot_io {
+    bool predicate;
     uint32_t result;
-    uint32_t (*count)(const uint64_t v[32], uint32_t lanes, int lane);
 };
 
-inline void vote_resolve(void **io, uint32_t lanes)
+inline void ballot_resolve(void **io, uint32_t lanes)
 {
-    uint64_t v[32] = {};
+    uint32_t votes = 0;
     for (int lane = 0; lane < 32; lane++)
-        if (lanes >> lane & 1) v[lane] = static_cast<vote_io *>(io[lane])->value;
+        if (lanes >> lane & 1) votes |= (uint32_t) static_cast<ballot_io *>(io[lane])->predicate << lane;
     for (int lane = 0; lane < 32; lane++)
-        if (lanes >> lane & 1) {
-            auto *x = static_cast<vote_io *>(io[lane]);
-            x->result = x->count(v, lanes, lane);
-        }
-}
-
-inline uint32_t vote(uint32_t mask, uint64_t value, decltype(vote_io::count) count, const char *what, const char *file,
-                     int line)
-{
-    vote_io x{ value, 0, count };
-    warp_op(mask, &x, vote_resolve, what, file, line);
-    return x.result;
-}
-
-/* The lanes whose value is x, or with equal false, is not. */
-inline uint32_t lanes_of(const uint64_t v[32], uint32_t lanes, uint64_t x, bool equal)
-{
-    uint32_t found = 0;
-    for (int l = 0; l < 32; l++) found |= (uint32_t)((lanes >> l & 1) && (v[l] == x) == equal) << l;
-    return found;
-}
-inline uint32_t ballot(const uint64_t v[32], uint32_t lanes, int) { return lanes_of(v, lanes, 0, false); }
-inline uint32_t any(const uint64_t v[32], uint32_t lanes, int) { return ballot(v, lanes, 0) != 0; }
-inline uint32_t all(const uint64_t v[32], uint32_t lanes, int) { return ballot(v, lanes, 0) == lanes; }
-inline uint32_t match(const uint64_t v[32], uint32_t lanes, int lane) { return lanes_of(v, lanes, v[lane], true); }
-
-template <class T> T sum(T a, T b) { return a + b; }
-template <class T> T larger(T a, T b) { return a > b ? a : b; }
-template <class T> T smaller(T a, T b) { return a < b ? a : b; }
-template <class T> T bits_and(T a, T b) { return a & b; }
-template <class T> T bits_or(T a, T b) { return a | b; }
-template <class T> T bits_xor(T a, T b) { return a ^ b; }
-
-template <class T, T (*f)(T, T)> uint32_t fold(const uint64_t v[32], uint32_t lanes, int)
-{
-    int first = __builtin_ctz(lanes);
-    T r = (T)v[first];
-    for (int l = first + 1; l < 32; l++)
-        if (lanes >> l & 1) r = f(r, (T)v[l]);
-    return (uint32_t)r;
+        if (lanes >> lane & 1) static_cast<ballot_io *>(io[lane])->result = votes;
 }
 
 } // namespace simt
 
 inline unsigned __ballot_sync(unsigned m, int p, SIMT_SITE)
 {
-    return simt::vote(m, (unsigned)p, simt::ballot, "__ballot_sync", file, line);
+    simt::ballot_io x{ p != 0, 0 };
+    simt::warp_op(m, &x, simt::ballot_resolve, "__ballot_sync", file, line);
+    return x.result;
 }
-inline int __any_sync(unsigned m, int p, SIMT_SITE)
-{
-    return (int)simt::vote(m, (unsigned)p, simt::any, "__any_sync", file, line);
-}
-inline int __all_sync(unsigned m, int p, SIMT_SITE)
-{
-    return (int)simt::vote(m, (unsigned)p, simt::all, "__all_sync", file, line);
-}
-template <class T> unsigned __match_any_sync(unsigned m, T v, SIMT_SITE)
-{
-    uint64_t u = 0;
-    memcpy(&u, &v, sizeof v);
-    return simt::vote(m, u, simt::match, "__match_any_sync", file, line);
-}
-#define SIMT_REDUCE(T, name, f)                                                                                        \
-    inline T name(unsigned m, T v, SIMT_SITE)                                                                          \
-    {                                                                                                                  \
-        return (T)simt::vote(m, (unsigned)v, simt::fold<T, simt::f<T>>, #name, file, line);                            \
-    }
-SIMT_REDUCE(int, __reduce_add_sync, sum)
-SIMT_REDUCE(unsigned, __reduce_add_sync, sum)
-SIMT_REDUCE(int, __reduce_max_sync, larger)
-SIMT_REDUCE(unsigned, __reduce_max_sync, larger)
-SIMT_REDUCE(int, __reduce_min_sync, smaller)
-SIMT_REDUCE(unsigned, __reduce_min_sync, smaller)
-SIMT_REDUCE(unsigned, __reduce_and_sync, bits_and)
-SIMT_REDUCE(unsigned, __reduce_or_sync, bits_or)
-SIMT_REDUCE(unsigned, __reduce_xor_sync, bits_xor)
-#undef SIMT_REDUCE
-inline unsigned __activemask() { return simt::live_lanes(); } /* the most it can be: hardware may give any part */
 
 /* ---- atomics: one thread runs at a time, so plain arithmetic does ---- */
 
@@ -336,20 +250,10 @@ template <class T, class F> T atomic(T *p, F f)
 }
 } // namespace simt
 
-#define SIMT_ATOMIC(name, expression)                                                                                  \
-    template <class T> T name(T *p, simt::same_t<T> v)                                                                 \
-    {                                                                                                                  \
-        return simt::atomic(p, [v](T old) -> T { return expression; });                                                \
-    }
-SIMT_ATOMIC(atomicAdd, old + v)
-SIMT_ATOMIC(atomicSub, old - v)
-SIMT_ATOMIC(atomicMax, old > v ? old : v)
-SIMT_ATOMIC(atomicMin, old < v ? old : v)
-SIMT_ATOMIC(atomicAnd, old &v)
-SIMT_ATOMIC(atomicOr, old | v)
-SIMT_ATOMIC(atomicXor, old ^ v)
-SIMT_ATOMIC(atomicExch, ((void)old, v))
-#undef SIMT_ATOMIC
+template <class T> T atomicAdd(T *p, simt::same_t<T> v)
+{
+    return simt::atomic(p, [v](T old) -> T { return old + v; });
+}
 template <class T> T atomicCAS(T *p, simt::same_t<T> expected, simt::same_t<T> v)
 {
     T old = simt::atomic(p, [=](T x) -> T { return x == expected ? v : x; });
@@ -357,79 +261,17 @@ template <class T> T atomicCAS(T *p, simt::same_t<T> expected, simt::same_t<T> v
     return old;
 }
 
-/* ---- loads and stores with a cache hint ---- */
+/* ---- arithmetic that is rounded once ---- */
 
-template <class T> T __ldg(const T *p) { return *p; }
-template <class T> T __ldcs(const T *p) { return *p; }
-template <class T> T __ldca(const T *p) { return *p; }
-template <class T> T __ldcg(const T *p) { return *p; }
-template <class T> void __stcs(T *p, simt::same_t<T> v) { *p = v; }
-template <class T> void __stcg(T *p, simt::same_t<T> v) { *p = v; }
-
-/* ---- arithmetic: of floats only what is rounded once; min and max of floats differ between machines ---- */
-
-namespace simt {
-template <class A, class B>
-using integers = std::enable_if_t<std::is_integral<A>::value && std::is_integral<B>::value, std::common_type_t<A, B>>;
-}
-template <class A, class B> inline simt::integers<A, B> min(A a, B b)
-{
-    return simt::smaller<std::common_type_t<A, B>>(a, b);
-}
-template <class A, class B> inline simt::integers<A, B> max(A a, B b)
-{
-    return simt::larger<std::common_type_t<A, B>>(a, b);
-}
 inline float __fsqrt_rn(float x) { return sqrtf(x); }
-inline float __fdiv_rn(float a, float b) { return a / b; }
-inline float __fadd_rn(float a, float b) { return a + b; }
-inline float __fsub_rn(float a, float b) { return a - b; }
-inline float __fmul_rn(float a, float b) { return a * b; }
 inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
-inline double __dadd_rn(double a, double b) { return a + b; }
-inline double __dmul_rn(double a, double b) { return a * b; }
-inline double __fma_rn(double a, double b, double c) { return std::fma(a, b, c); }
-/* Approximations, for --math fast. */
-inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
-inline float __expf(float x) { return exp2f(x * 1.4426950408889634f); }
-inline float __logf(float x) { return log2f(x) * 0.6931471805599453f; }
-inline float __log2f(float x) { return log2f(x); }
-inline float __fdividef(float x, float y) { return x / y; }
-inline float __frcp_rn(float x) { return 1.0f / x; }
 
 /* ---- bits ---- */
 
-inline int __float_as_int(float x) { return simt::bits<int>(x); }
 inline unsigned __float_as_uint(float x) { return simt::bits<unsigned>(x); }
-inline float __int_as_float(int x) { return simt::bits<float>(x); }
 inline float __uint_as_float(unsigned x) { return simt::bits<float>(x); }
-inline long long __double_as_longlong(double x) { return simt::bits<long long>(x); }
-inline double __longlong_as_double(long long x) { return simt::bits<double>(x); }
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
-inline int __popcll(unsigned long long x) { return __builtin_popcountll(x); }
-inline int __clz(unsigned x) { return x ? __builtin_clz(x) : 32; }
-inline int __clzll(unsigned long long x) { return x ? __builtin_clzll(x) : 64; }
 inline int __ffs(unsigned x) { return __builtin_ffs((int)x); }
-inline int __ffsll(unsigned long long x) { return __builtin_ffsll((long long)x); }
-inline unsigned __brev(unsigned x)
-{
-    unsigned r = 0;
-    for (int i = 0; i < 32; i++) r |= (x >> i & 1) << (31 - i);
-    return r;
-}
-inline unsigned __umulhi(unsigned a, unsigned b) { return (unsigned)((uint64_t)a * b >> 32); }
-inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
-{
-    return (unsigned long long)((unsigned __int128)a * b >> 64);
-}
-inline unsigned __funnelshift_l(unsigned lo, unsigned hi, unsigned s)
-{
-    return s &= 31, s ? hi << s | lo >> (32 - s) : hi;
-}
-inline unsigned __funnelshift_r(unsigned lo, unsigned hi, unsigned s)
-{
-    return s &= 31, s ? hi << (32 - s) | lo >> s : lo;
-}
 inline unsigned __byte_perm(unsigned a, unsigned b, unsigned selector)
 {
     uint64_t v = (uint64_t)b << 32 | a;
@@ -447,7 +289,6 @@ template <class... P> cudaError_t cudaFuncSetAttribute(void (*k)(P...), cudaFunc
     return simt::set_max_shared((const void *)k, v);
 }
 template <class T> cudaError_t cudaMalloc(T **p, size_t bytes) { return ::cudaMalloc((void **)p, bytes); }
-template <class T> cudaError_t cudaMallocHost(T **p, size_t bytes) { return ::cudaMallocHost((void **)p, bytes); }
 template <class T>
 cudaError_t cudaMemcpyToSymbolAsync(const T &symbol, const void *from, size_t bytes, size_t offset, cudaMemcpyKind,
                                     cudaStream_t stream)

@@ -177,15 +177,6 @@ void finish_device(int device)
         if (device < 0 || s->device == device) run_until(*s, operations);
 }
 
-/* Under a schedule that is late, an answer of "not ready" is a step forward all the same: who asks often enough gets the
- * other one. */
-static cudaError_t query(stream &s, uint64_t number)
-{
-    if (reached(s, number)) return device_state(s);
-    if (++s.queries % 2 == 0) run_until(s, s.queue.front().number);
-    return cudaErrorNotReady;
-}
-
 } // namespace simt
 
 using namespace simt;
@@ -220,10 +211,14 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle)
     return device_state(*s);
 }
 
+/* Every second "not ready" is a step forward: who asks often enough gets the other answer. */
 cudaError_t cudaStreamQuery(cudaStream_t handle)
 {
     stream *s = stream_of(handle, "cudaStreamQuery");
-    return s ? query(*s, operations) : cudaErrorInvalidResourceHandle;
+    if (!s) return cudaErrorInvalidResourceHandle;
+    if (s->queue.empty()) return device_state(*s);
+    if (++s->queries % 2 == 0) run_until(*s, s->queue.front().number);
+    return cudaErrorNotReady;
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t awaited, unsigned)
@@ -261,21 +256,5 @@ cudaError_t cudaEventRecord(cudaEvent_t handle, cudaStream_t on)
     e->recorded++, e->stream = s, e->number = operations + 1;
     add(*s, { 0, nullptr, 0, e, nullptr, e->recorded, nullptr, 0 });
     return device_state(*s);
-}
-
-cudaError_t cudaEventSynchronize(cudaEvent_t handle)
-{
-    std::shared_ptr<event> e = event_of(handle, "cudaEventSynchronize of");
-    if (!e) return cudaErrorInvalidResourceHandle;
-    if (!e->recorded) return report(cudaErrorInvalidResourceHandle, "cudaEventSynchronize of an event never recorded");
-    if (e->done < e->recorded) run_until(*e->stream, e->number);
-    return device_at(e->device).failure.empty() ? cudaSuccess : cudaErrorLaunchFailure;
-}
-
-cudaError_t cudaEventQuery(cudaEvent_t handle)
-{
-    std::shared_ptr<event> e = event_of(handle, "cudaEventQuery of");
-    if (!e) return cudaErrorInvalidResourceHandle;
-    return e->done < e->recorded ? query(*e->stream, e->number) : cudaSuccess;
 }
 }

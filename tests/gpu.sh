@@ -67,18 +67,22 @@ echo "$passed passed, $failed failed after $SECONDS s"
 
 echo "== picks end to end, CPU and GPU"
 sluice() { "$build/sluice" "$@"; }
+# The head, the scores and every list of picks, on the CPU, on one GPU and on all of them.
 end_to_end() {
-    local pool=$work/pool.npy train=(--seed 1 --layers linear)
+    local pool=$work/pool.npy devices file
     $build/tests/tool_make npy "$pool" rows=20000 width=64 classes=12 type="$1" &&
         $build/tests/tool_make labels "$work/labels.csv" rows=20000 every=40 classes=12 || return 1
-    for devices in cpu cuda:0; do
-        sluice train "$pool" --labels "$work/labels.csv" "${train[@]}" --devices $devices --out "$work/$devices.head" --force &&
-            sluice select "$pool" --head "$work/$devices.head" --strategy margin,entropy,power-margin -k 500 \
-                   --devices $devices --out "$work/$devices.picks" --force &&
-            sluice score "$pool" --head "$work/$devices.head" --devices $devices --out "$work/$devices.csv" --force || return 1
+    for devices in cpu cuda:0 all; do
+        local to=$work/$1-$devices
+        mkdir "$to"
+        sluice train "$pool" --labels "$work/labels.csv" --devices $devices --out "$to/head" || return 1
+        sluice score "$pool" --head "$to/head" --devices $devices --out "$to/scores.npy" || return 1
+        sluice select "$pool" --head "$to/head" --strategy margin,entropy,power-margin,kcenter,badge -k 200 \
+               --devices $devices --out "$to/picks" || return 1
+        for file in head scores.npy picks/margin.csv picks/entropy.csv picks/power-margin.csv picks/kcenter.csv picks/badge.csv; do
+            cmp "$work/$1-cpu/$file" "$to/$file" || return 1
+        done
     done
-    cmp "$work/cpu.head" "$work/cuda:0.head" && cmp "$work/cpu.csv" "$work/cuda:0.csv" || return 1
-    for name in margin entropy power-margin; do cmp "$work/cpu.picks/$name.csv" "$work/cuda:0.picks/$name.csv" || return 1; done
 }
 for type in f32 f16; do
     end_to_end $type >"$work/log" 2>&1

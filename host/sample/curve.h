@@ -11,7 +11,8 @@ typedef struct curve_point {
     int64_t labels;
     double accuracy, nll, macro_f1;
     int classes_seen;
-    double seconds; /* choosing the batch, training and judging */
+    double seconds;  /* all of the round */
+    double stage[3]; /* of them: choosing the batch, training, judging */
 } curve_point;
 
 /* strategies x seeds x (rounds + 1) points in that order, then the full one. */

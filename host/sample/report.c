@@ -1,0 +1,401 @@
+/* report.c - see report.h.  One page, styles and pictures (SVG) inside. */
+#include "report.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WIDTH = 760, HEIGHT = 400, LEFT = 56, RIGHT = 16, TOP = 12, BOTTOM = 44 };
+/* Okabe & Ito's colours, which colour-blind readers can tell apart. */
+static const char *const colours[] = { "#666666", "#0072b2", "#d55e00", "#009e73",
+                                       "#cc79a7", "#e69f00", "#56b4e9", "#f0e442" };
+enum { COLOURS = sizeof colours / sizeof *colours };
+
+static const char style[] =
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#222}"
+    "h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse;font-size:.9rem}"
+    "td,th{padding:.25rem .6rem;text-align:right;border-bottom:1px solid "
+    "#ddd}th:first-child,td:first-child{text-align:left}"
+    "td.best{font-weight:600}code{background:#f4f4f4;padding:.1rem .3rem;overflow-wrap:anywhere}"
+    ".scroll{overflow-x:auto}.legend span{margin-right:1rem;white-space:nowrap}"
+    ".legend "
+    "i{display:inline-block;width:.9rem;height:.9rem;margin-right:.3rem;vertical-align:-2px}svg{max-width:100%;height:"
+    "auto}";
+
+/* ---- numbers and texts ---- */
+
+typedef struct text {
+    char p[32];
+} text;
+
+/* The program around us may have set a locale with a comma. */
+static text number(int digits, double v)
+{
+    text t;
+    snprintf(t.p, sizeof t.p, "%.*f", digits, v);
+    for (char *p = t.p; *p; p++)
+        if (*p == ',') *p = '.';
+    return t;
+}
+
+static void put_escaped(FILE *f, const char *p)
+{
+    for (; *p; p++) switch (*p) {
+        case '<': fputs("&lt;", f); break;
+        case '>': fputs("&gt;", f); break;
+        case '&': fputs("&amp;", f); break;
+        case '"': fputs("&quot;", f); break;
+        case '\'': fputs("&#39;", f); break;
+        default: fputc(*p, f);
+        }
+}
+
+typedef struct moments {
+    double mean, deviation, error; /* of the mean */
+} moments;
+
+static moments accuracy_of(const curve *c, int strategy, int round)
+{
+    moments m = { 0 };
+    double squares = 0;
+    for (int i = 0; i < c->seeds; i++) m.mean += curve_at(c, strategy, i, round)->accuracy / c->seeds;
+    for (int i = 0; i < c->seeds; i++) squares += pow(curve_at(c, strategy, i, round)->accuracy - m.mean, 2);
+    if (c->seeds > 1) m.deviation = sqrt(squares / (c->seeds - 1));
+    m.error = m.deviation / sqrt(c->seeds);
+    return m;
+}
+
+/* The strategy of the highest mean in a round. */
+static int best_of(const curve *c, int round)
+{
+    int best = 0;
+    for (int i = 1; i < c->strategy_count; i++)
+        if (accuracy_of(c, i, round).mean > accuracy_of(c, best, round).mean) best = i;
+    return best;
+}
+
+/* Within one standard error of the best: no better than a guess which of them is ahead. */
+static bool as_good(const curve *c, int strategy, int round)
+{
+    moments top = accuracy_of(c, best_of(c, round), round);
+    return accuracy_of(c, strategy, round).mean >= top.mean - top.error;
+}
+
+static int find_random(const curve *c)
+{
+    for (int i = 0; i < c->strategy_count; i++)
+        if (strcmp(c->strategies[i], "random") == 0) return i;
+    return -1;
+}
+
+/* ---- curves ---- */
+
+typedef struct frame {
+    double low, high;    /* accuracies */
+    int64_t first, last; /* labels */
+} frame;
+
+static double x_of(const frame *f, int64_t labels)
+{
+    double share = f->last > f->first ? (double)(labels - f->first) / (double)(f->last - f->first) : 0.5;
+    return LEFT + share * (WIDTH - LEFT - RIGHT);
+}
+
+static double y_of(const frame *f, double v)
+{
+    return HEIGHT - BOTTOM - (v - f->low) / (f->high - f->low) * (HEIGHT - TOP - BOTTOM);
+}
+
+static frame frame_of(const curve *c)
+{
+    frame f = { 1, 0, curve_at(c, 0, 0, 0)->labels, curve_at(c, 0, 0, c->rounds)->labels };
+    for (int i = 0; i < c->strategy_count; i++)
+        for (int r = 0; r <= c->rounds; r++) {
+            moments m = accuracy_of(c, i, r);
+            if (m.mean - m.deviation < f.low) f.low = m.mean - m.deviation;
+            if (m.mean + m.deviation > f.high) f.high = m.mean + m.deviation;
+        }
+    if (curve_full(c)->accuracy > f.high) f.high = curve_full(c)->accuracy;
+    double margin = (f.high - f.low) * 0.04 + 0.002;
+    f.low = f.low > margin ? f.low - margin : 0, f.high += margin;
+    return f;
+}
+
+/* 1, 2 or 5 times a power of ten: about six of them in the range. */
+static double step_of(double range)
+{
+    double power = pow(10, floor(log10(range / 6)));
+    for (int i = 0; i < 3; i++)
+        if (range / (power * (double[]){ 1, 2, 5 }[i]) <= 8) return power * (double[]){ 1, 2, 5 }[i];
+    return 10 * power;
+}
+
+static void put_axes(FILE *f, const frame *a)
+{
+    double step = step_of(a->high - a->low);
+    int digits = step < 0.01 ? 3 : 2;
+    for (double v = ceil(a->low / step) * step; v <= a->high; v += step)
+        fprintf(f,
+                "<line x1=\"%d\" x2=\"%d\" y1=\"%s\" y2=\"%s\" stroke=\"#e4e4e4\"/><text x=\"%d\" y=\"%s\" "
+                "text-anchor=\"end\">%s</text>\n",
+                LEFT, WIDTH - RIGHT, number(1, y_of(a, v)).p, number(1, y_of(a, v)).p, LEFT - 8,
+                number(1, y_of(a, v) + 4).p, number(digits, v).p);
+    int64_t range = a->last - a->first;
+    double across = range > 0 ? step_of((double)range) : 1;
+    for (double v = ceil((double)a->first / across) * across; v <= (double)a->last; v += across)
+        fprintf(f, "<text x=\"%s\" y=\"%d\" text-anchor=\"middle\">%.0f</text>\n", number(1, x_of(a, (int64_t)v)).p,
+                HEIGHT - BOTTOM + 18, v);
+    fprintf(f, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">labels</text>\n", (WIDTH + LEFT) / 2, HEIGHT - 6);
+}
+
+static void put_curve(FILE *f, const curve *c, const frame *a, int strategy)
+{
+    const char *colour = colours[strategy % COLOURS];
+    fprintf(f, "<polygon fill=\"%s\" fill-opacity=\"0.14\" points=\"", colour);
+    for (int r = 0; r <= c->rounds; r++) {
+        moments m = accuracy_of(c, strategy, r);
+        fprintf(f, "%s,%s ", number(1, x_of(a, curve_at(c, strategy, 0, r)->labels)).p,
+                number(1, y_of(a, m.mean + m.deviation)).p);
+    }
+    for (int r = c->rounds; r >= 0; r--) {
+        moments m = accuracy_of(c, strategy, r);
+        fprintf(f, "%s,%s ", number(1, x_of(a, curve_at(c, strategy, 0, r)->labels)).p,
+                number(1, y_of(a, m.mean - m.deviation)).p);
+    }
+    fprintf(f, "\"/>\n<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"2\" stroke-dasharray=\"%s\" points=\"",
+            colour, strategy >= COLOURS ? "6 3" : "none");
+    for (int r = 0; r <= c->rounds; r++)
+        fprintf(f, "%s,%s ", number(1, x_of(a, curve_at(c, strategy, 0, r)->labels)).p,
+                number(1, y_of(a, accuracy_of(c, strategy, r).mean)).p);
+    fputs("\"/>\n", f);
+}
+
+static void put_curves(FILE *f, const curve *c)
+{
+    frame a = frame_of(c);
+    fprintf(f,
+            "<svg viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\" aria-label=\"accuracy over labels\" "
+            "font-size=\"12\">\n",
+            WIDTH, HEIGHT, WIDTH, HEIGHT);
+    put_axes(f, &a);
+    double full = y_of(&a, curve_full(c)->accuracy);
+    if (curve_full(c)->labels)
+        fprintf(f, "<line x1=\"%d\" x2=\"%d\" y1=\"%s\" y2=\"%s\" stroke=\"#222\" stroke-dasharray=\"2 4\"/>\n", LEFT,
+                WIDTH - RIGHT, number(1, full).p, number(1, full).p);
+    for (int i = 0; i < c->strategy_count; i++) put_curve(f, c, &a, i);
+    fputs("</svg>\n<p class=\"legend\">", f);
+    for (int i = 0; i < c->strategy_count; i++) {
+        fprintf(f, "<span><i style=\"background:%s\"></i>", colours[i % COLOURS]);
+        put_escaped(f, c->strategies[i]);
+        fputs("</span>", f);
+    }
+    fprintf(f, "</p>\n<p>Lines: mean of %d seeds; bands: one standard deviation. ", c->seeds);
+    if (curve_full(c)->labels)
+        fprintf(f, "Dotted: all %lld labels, %s.", (long long)curve_full(c)->labels,
+                number(4, curve_full(c)->accuracy).p);
+    fputs("</p>\n", f);
+}
+
+/* ---- tables ---- */
+
+static void put_names(FILE *f, const curve *c, const char *first)
+{
+    fprintf(f, "<div class=\"scroll\"><table><thead><tr><th>%s</th>", first);
+    for (int i = 0; i < c->strategy_count; i++) {
+        fputs("<th>", f);
+        put_escaped(f, c->strategies[i]);
+        fputs("</th>", f);
+    }
+    fputs("</tr></thead><tbody>\n", f);
+}
+
+static void put_accuracies(FILE *f, const curve *c)
+{
+    fputs("<h2>Accuracy</h2>\n", f);
+    put_names(f, c, "labels");
+    for (int r = 0; r <= c->rounds; r++) {
+        fprintf(f, "<tr><td>%lld</td>", (long long)curve_at(c, 0, 0, r)->labels);
+        for (int i = 0; i < c->strategy_count; i++) {
+            moments m = accuracy_of(c, i, r);
+            fprintf(f, "<td%s>%s", r > 0 && as_good(c, i, r) ? " class=\"best\"" : "", number(4, m.mean).p);
+            if (c->seeds > 1) fprintf(f, " ± %s", number(4, m.deviation).p);
+            fputs("</td>", f);
+        }
+        fputs("</tr>\n", f);
+    }
+    fputs("</tbody></table></div>\n<p>Bold: within one standard error of the best of the row.</p>\n", f);
+}
+
+static void put_summary(FILE *f, const curve *c, const comparison *list, int count)
+{
+    int random = find_random(c);
+    fputs(
+        "<h2>Over the whole curve</h2>\n<div class=\"scroll\"><table><thead><tr><th>strategy</th><th>mean accuracy</th>"
+        "<th>labels saved</th><th>against random</th><th>p (Holm)</th></tr></thead><tbody>\n",
+        f);
+    for (int i = 0; i < c->strategy_count; i++) {
+        double area = 0, ratio, low, high;
+        for (int k = 0; k < c->seeds; k++) area += curve_area(c, i, k) / c->seeds;
+        fputs("<tr><td>", f);
+        put_escaped(f, c->strategies[i]);
+        fprintf(f, "</td><td>%s</td><td>", number(4, area).p);
+        if (random < 0 || i == random || !compare_savings(c, i, random, &ratio, &low, &high)) fputs("-", f);
+        else if (c->seeds > 1)
+            fprintf(f, "%s&times; [%s, %s]", number(2, ratio).p, number(2, low).p, number(2, high).p);
+        else fprintf(f, "%s&times;", number(2, ratio).p);
+        fputs("</td>", f);
+        const comparison *q = NULL;
+        for (int k = 0; k < count; k++)
+            if (list[k].a == i) q = &list[k];
+        if (q)
+            fprintf(f, "<td>%s%s</td><td>%s</td></tr>\n", q->difference < 0 ? "" : "+", number(4, q->difference).p,
+                    number(4, q->adjusted).p);
+        else fputs("<td>-</td><td>-</td></tr>\n", f);
+    }
+    fputs("</tbody></table></div>\n<p>Mean accuracy: the area under the curve over its width. Labels saved: how many "
+          "times fewer labels the "
+          "strategy needs than random for the accuracy that random ends with, and its 95% interval. p: paired t-tests "
+          "over seeds, "
+          "corrected for their number (Holm 1979).</p>\n",
+          f);
+}
+
+static int64_t point_of(const curve *c, int strategy, int seed, int round)
+{
+    return curve_at(c, strategy, seed, round) - c->points;
+}
+
+/* Shares of the classes among the labels at the end, a bar each, and the recall of the last heads. */
+static void put_classes(FILE *f, const report *r)
+{
+    const curve *c = r->curve;
+    if (!r->balance || r->classes > 200) return;
+    fputs("<h2>Classes at the end: share of the labels, recall</h2>\n", f);
+    put_names(f, c, "class");
+    for (int j = 0; j < r->classes; j++) {
+        fputs("<tr><td>", f);
+        put_escaped(f, r->class_names ? r->class_names[j] : "");
+        fputs("</td>", f);
+        for (int i = 0; i < c->strategy_count; i++) {
+            double share = 0, recall = 0;
+            for (int k = 0; k < c->seeds; k++) {
+                int64_t p = point_of(c, i, k, c->rounds);
+                share += (double)r->balance[p * r->classes + j] / (double)c->points[p].labels / c->seeds;
+                if (r->recall) recall += r->recall[p * r->classes + j] / c->seeds;
+            }
+            fprintf(f, "<td style=\"background:linear-gradient(90deg,#cfe3f2 %s%%,transparent 0)\">%s%%",
+                    number(1, 100 * share).p, number(1, 100 * share).p);
+            if (r->recall) fprintf(f, ", %s", number(3, recall).p);
+            fputs("</td>", f);
+        }
+        fputs("</tr>\n", f);
+    }
+    fputs("</tbody></table></div>\n", f);
+}
+
+static void put_times(FILE *f, const curve *c)
+{
+    static const char *const stage[] = { "choosing", "training", "judging" };
+    fputs("<h2>Seconds of a round</h2>\n", f);
+    put_names(f, c, "stage");
+    for (int q = 0; q < 3; q++) {
+        fprintf(f, "<tr><td>%s</td>", stage[q]);
+        for (int i = 0; i < c->strategy_count; i++) {
+            double sum = 0;
+            for (int k = 0; k < c->seeds; k++)
+                for (int r = 1; r <= c->rounds; r++) sum += curve_at(c, i, k, r)->stage[q];
+            fprintf(f, "<td>%s</td>", number(3, c->rounds ? sum / c->seeds / c->rounds : 0).p);
+        }
+        fputs("</tr>\n", f);
+    }
+    fputs("</tbody></table></div>\n", f);
+}
+
+static void put_page(FILE *f, const report *r, const comparison *list, int count)
+{
+    fputs("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+          "content=\"width=device-width\"><title>",
+          f);
+    put_escaped(f, r->title);
+    fprintf(f, "</title><style>%s</style></head><body>\n<h1>", style);
+    put_escaped(f, r->title);
+    fprintf(f, "</h1>\n<p>%lld test rows, %d seeds, %d rounds. sluice %s.</p>\n", (long long)r->curve->test_rows,
+            r->curve->seeds, r->curve->rounds, sluice_version());
+    put_curves(f, r->curve);
+    put_summary(f, r->curve, list, count);
+    put_accuracies(f, r->curve);
+    put_classes(f, r);
+    put_times(f, r->curve);
+    if (r->command) {
+        fputs("<h2>Command</h2>\n<p><code>", f);
+        put_escaped(f, r->command);
+        fputs("</code></p>\n", f);
+    }
+    fputs("</body></html>\n", f);
+}
+
+/* ---- out ---- */
+
+static char *take_text(sluice *s, FILE *f, char **text)
+{
+    bool whole = !ferror(f);
+    whole &= fclose(f) == 0;
+    if (whole) return *text;
+    free(*text);
+    sluice_fail(s, SLUICE_E_MEMORY, "out of memory for the report");
+    return NULL;
+}
+
+char *report_html(sluice *s, const report *r)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    comparison *list = NULL;
+    int count = 0, random = find_random(r->curve);
+    if (random >= 0 && compare_strategies(s, r->curve, random, &list, &count)) return NULL;
+    FILE *f = open_memstream(&text, &bytes);
+    if (f) put_page(f, r, list, count);
+    mem_free(list);
+    if (f) return take_text(s, f, &text);
+    sluice_fail(s, SLUICE_E_MEMORY, "out of memory for the report");
+    return NULL;
+}
+
+static void put_tex_text(FILE *f, const char *p)
+{
+    for (; *p; p++) {
+        if (strchr("#$%&_{}", *p)) fputc('\\', f);
+        if (*p == '\\') fputs("\\textbackslash{}", f);
+        else if (*p == '~' || *p == '^') fprintf(f, "\\%c{}", *p);
+        else fputc(*p, f);
+    }
+}
+
+char *report_tex(sluice *s, const curve *c)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *f = open_memstream(&text, &bytes);
+    if (!f) {
+        sluice_fail(s, SLUICE_E_MEMORY, "out of memory for the table");
+        return NULL;
+    }
+    fputs("% bold: within one standard error of the best of its row\n\\begin{tabular}{r", f);
+    for (int i = 0; i < c->strategy_count; i++) fputc('l', f);
+    fputs("}\n\\hline\nlabels", f);
+    for (int i = 0; i < c->strategy_count; i++) fputs(" & ", f), put_tex_text(f, c->strategies[i]);
+    fputs(" \\\\\n\\hline\n", f);
+    for (int r = 0; r <= c->rounds; r++) {
+        fprintf(f, "%lld", (long long)curve_at(c, 0, 0, r)->labels);
+        for (int i = 0; i < c->strategy_count; i++) {
+            moments m = accuracy_of(c, i, r);
+            bool bold = r > 0 && as_good(c, i, r);
+            fprintf(f, " & %s%s%s", bold ? "\\textbf{" : "", number(2, 100 * m.mean).p, bold ? "}" : "");
+            if (c->seeds > 1) fprintf(f, " $\\pm$ %s", number(2, 100 * m.deviation).p);
+        }
+        fputs(" \\\\\n", f);
+    }
+    fputs("\\hline\n\\end{tabular}\n", f);
+    return take_text(s, f, &text);
+}

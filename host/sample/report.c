@@ -1,6 +1,7 @@
 /* report.c - see report.h.  One page, styles and pictures (SVG) inside. */
 #include "report.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -360,6 +361,63 @@ char *report_html(sluice *s, const report *r)
     if (f) return take_text(s, f, &text);
     sluice_fail(s, SLUICE_E_MEMORY, "out of memory for the report");
     return NULL;
+}
+
+static json_t *json_summary(sluice *s, const report *r)
+{
+    const curve *c = r->curve;
+    int random = find_random(c), count = 0;
+    comparison *list = NULL;
+    json_t *strategies = json_array(), *pairs = json_array();
+    for (int i = 0; i < c->strategy_count; i++) {
+        double area = 0, ratio, low, high;
+        for (int k = 0; k < c->seeds; k++) area += curve_area(c, i, k) / c->seeds;
+        moments m = accuracy_of(c, i, c->rounds);
+        json_t *q = json_pack("{s:s, s:f, s:f, s:f}", "name", c->strategies[i], "area", area, "accuracy", m.mean,
+                              "deviation", m.deviation);
+        if (random >= 0 && i != random && compare_savings(c, i, random, &ratio, &low, &high))
+            json_object_set_new(q, "labels_saved",
+                                json_pack("{s:f, s:f, s:f}", "ratio", ratio, "low", low, "high", high));
+        json_array_append_new(strategies, q);
+    }
+    if (compare_strategies(s, c, -1, &list, &count)) count = 0;
+    for (int i = 0; i < count; i++)
+        json_array_append_new(pairs, json_pack("{s:s, s:s, s:f, s:f, s:f}", "a", c->strategies[list[i].a], "b",
+                                               c->strategies[list[i].b], "difference", list[i].difference, "p",
+                                               list[i].p, "holm", list[i].adjusted));
+    mem_free(list);
+    return json_pack("{s:I, s:i, s:i, s:f, s:o, s:o}", "test_rows", (json_int_t)c->test_rows, "seeds", c->seeds,
+                     "rounds", c->rounds, "full", curve_full(c)->accuracy, "strategies", strategies, "pairs", pairs);
+}
+
+char *report_json(sluice *s, const report *r)
+{
+    json_t *j = json_summary(s, r);
+    char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+    json_decref(j);
+    if (!text) sluice_fail(s, SLUICE_E_MEMORY, "out of memory for the summary");
+    return text;
+}
+
+sluice_status report_classes(sluice *s, const report *r, const char *path)
+{
+    sluice_status st = SLUICE_OK;
+    outfile *f = NULL;
+    TRY(outfile_open(s, path, true, &f));
+    TRY(outfile_printf(s, f, "strategy,seed,round,class,labels,recall\n"));
+    for (const curve_point *p = r->curve->points; p <= curve_full(r->curve); p++)
+        for (int j = 0; j < r->classes && p->labels; j++) {
+            int64_t at = (p - r->curve->points) * r->classes + j;
+            bool known = r->recall[at] == r->recall[at];
+            TRY(outfile_printf(s, f, "%s,%llu,%d,%d,%lld,%s\n", p->strategy, (unsigned long long)p->seed, p->round, j,
+                               (long long)r->balance[at], known ? number(6, r->recall[at]).p : ""));
+        }
+    outfile *whole = f;
+    f = NULL;
+    TRY(outfile_commit(s, whole));
+out:
+    outfile_abort(f);
+    return st;
 }
 
 static void put_tex_text(FILE *f, const char *p)

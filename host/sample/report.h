@@ -13,8 +13,12 @@ typedef struct report {
     const char *title, *command;
 } report;
 
-/* mem_free() both.  HTML: curves with bands, the table, comparisons, classes, seconds; every text from outside is escaped. */
+/* All by mem_free().  HTML: curves with bands, the table, comparisons, classes, seconds; every text from outside is escaped. */
 char *report_html(sluice *s, const report *r);
+/* The comparisons and areas as JSON. */
+char *report_json(sluice *s, const report *r);
+/* strategy,seed,round,class,labels,recall of every point; recall empty where the test set has no row of the class. */
+sluice_status report_classes(sluice *s, const report *r, const char *path);
 /* A tabular of mean +- standard deviation; bold: within one standard error of the best of its row. */
 char *report_tex(sluice *s, const curve *c);
 

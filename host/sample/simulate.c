@@ -14,13 +14,22 @@
 #include "held_pool.h"
 #include "learn.h"
 #include "picks.h"
+#include "report.h"
 #include "resident.h"
 
 #include <dirent.h>
+#include <math.h> /* NAN */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* The files of a.out, beside run.json and picks/. */
+typedef enum output { OUT_CURVE, OUT_CLASSES, OUT_TABLE, OUT_TEX, OUT_SUMMARY, OUT_REPORT, OUTPUTS } output;
+static const char *const output_name[OUTPUTS] = {
+    [OUT_CURVE] = "curve.csv", [OUT_CLASSES] = "classes.csv",  [OUT_TABLE] = "table.md",
+    [OUT_TEX] = "table.tex",   [OUT_SUMMARY] = "summary.json", [OUT_REPORT] = "report.html",
+};
 
 typedef struct simulation {
     sluice_simulate_args a;
@@ -32,13 +41,15 @@ typedef struct simulation {
     int64_t *unlabelled; /* rows without a label, ascending */
     int64_t unlabelled_count;
     curve curve;
-    bool *known; /* [rows] labelled so far in this run */
+    int64_t *balance; /* [points of the curve][classes] labels of each class */
+    double *recall;   /* [points of the curve][classes] of the test rows; NaN: the test set has none */
+    bool *known;      /* [rows] labelled so far in this run */
     int64_t known_count;
     sluice_options heard; /* the caller's callbacks, while inner calls are kept quiet */
     progress progress;
     int64_t steps;
     int64_t quarantined;
-    char *folder_picks, *path_curve, *path_table, *path_run;
+    char *folder_picks, *path[OUTPUTS], *path_run;
     char digest[17];
     json_t *inputs;
     bool made_folder; /* a.out was not there before */
@@ -53,10 +64,11 @@ static void simulation_release(simulation *e)
     mem_free(e->row_class);
     mem_free(e->unlabelled);
     mem_free(e->curve.points);
+    mem_free(e->balance);
+    mem_free(e->recall);
     mem_free(e->known);
     mem_free(e->folder_picks);
-    mem_free(e->path_curve);
-    mem_free(e->path_table);
+    for (int i = 0; i < OUTPUTS; i++) mem_free(e->path[i]);
     mem_free(e->path_run);
     json_decref(e->inputs);
 }
@@ -101,6 +113,11 @@ static sluice_status judge(sluice *s, simulation *e, const sluice_head *head, cu
     unhush(s, e);
     if (st) return st;
     out->accuracy = r.accuracy, out->nll = r.nll, out->macro_f1 = r.macro_f1;
+    double *recall = e->recall + (out - e->curve.points) * e->a.labels->classes;
+    for (int j = 0; j < e->a.labels->classes; j++) {
+        const sluice_class_result *q = j < r.classes ? &r.per_class[j] : NULL;
+        recall[j] = q && q->n ? (double)q->correct / (double)q->n : NAN;
+    }
     sluice_eval_result_release(&r);
     return SLUICE_OK;
 }
@@ -153,17 +170,12 @@ out:
     return st;
 }
 
-static sluice_status count_classes(sluice *s, const sluice_labels *l, int *out_seen)
+static void count_classes(simulation *e, const sluice_labels *l, curve_point *out)
 {
-    bool *seen = NEW(s, l->classes, bool);
-    if (!seen) return SLUICE_E_MEMORY;
-    *out_seen = 0;
-    for (int64_t i = 0; i < l->count; i++) {
-        *out_seen += !seen[l->target[i]];
-        seen[l->target[i]] = true;
-    }
-    mem_free(seen);
-    return SLUICE_OK;
+    int64_t *count = e->balance + (out - e->curve.points) * l->classes;
+    memset(count, 0, (size_t)l->classes * sizeof *count);
+    for (int64_t i = 0; i < l->count; i++) count[l->target[i]]++;
+    for (int j = 0; j < l->classes; j++) out->classes_seen += count[j] > 0;
 }
 
 static void learn_row(simulation *e, int64_t row)
@@ -207,15 +219,19 @@ out:
 
 /* ---- rounds ---- */
 
-static sluice_status train_and_judge(sluice *s, simulation *e, bool all, uint64_t seed, curve_point *out,
-                                     sluice_labels *labels, sluice_head **out_head)
+/* out: a point of the curve, which says what and where it is. */
+static sluice_status train_and_judge(sluice *s, simulation *e, bool all, curve_point *out, sluice_labels *labels,
+                                     sluice_head **out_head)
 {
     sluice_status st = SLUICE_OK;
+    double began = clock_seconds(), trained;
     TRY(known_labels(s, e, all, labels));
-    TRY(train(s, e, labels, seed, out_head));
+    TRY(train(s, e, labels, out->seed, out_head));
+    trained = clock_seconds();
     TRY(judge(s, e, *out_head, out));
-    TRY(count_classes(s, labels, &out->classes_seen));
+    count_classes(e, labels, out);
     out->labels = labels->count;
+    out->stage[1] = trained - began, out->stage[2] = clock_seconds() - trained;
     TRY(step(s, e));
 out:
     return st;
@@ -254,7 +270,8 @@ static sluice_status run_strategy(sluice *s, simulation *e, int i, int run, cons
         sluice_head_free(head);
         labels_release(&labels);
         picks = NULL, head = NULL;
-        TRY(train_and_judge(s, e, false, seed, p, &labels, &head));
+        p->stage[0] = round > 1 ? clock_seconds() - began : first_seconds;
+        TRY(train_and_judge(s, e, false, p, &labels, &head));
         p->seconds = clock_seconds() - began + (round == 1 ? first_seconds : 0);
     }
     log_line(s, SLUICE_INFO, "seed %llu, %s: accuracy %.4f with %lld labels", (unsigned long long)seed, e->names[i],
@@ -267,6 +284,15 @@ out:
     return st;
 }
 
+static void copy_point(simulation *e, const curve_point *from, curve_point *to, const char *strategy)
+{
+    int64_t classes = e->a.labels->classes, a = from - e->curve.points, b = to - e->curve.points;
+    *to = *from;
+    to->strategy = strategy;
+    memcpy(e->balance + b * classes, e->balance + a * classes, (size_t)classes * sizeof *e->balance);
+    memcpy(e->recall + b * classes, e->recall + a * classes, (size_t)classes * sizeof *e->recall);
+}
+
 /* Round 0 is the same for all strategies: one head, and one scan for everybody's first batch. */
 static sluice_status run_seed(sluice *s, simulation *e, int run)
 {
@@ -275,15 +301,13 @@ static sluice_status run_seed(sluice *s, simulation *e, int run)
     sluice_head *head = NULL;
     sluice_labels start = { 0 };
     sluice_picks *first = NULL;
-    curve_point p = { .seed = seed };
+    curve_point *p = curve_at(&e->curve, 0, run, 0);
     double began = clock_seconds();
     TRY(draw_start(s, e, seed));
-    TRY(train_and_judge(s, e, false, seed, &p, &start, &head));
-    p.seconds = clock_seconds() - began;
-    for (int i = 0; i < e->strategy_count; i++) {
-        p.strategy = e->names[i];
-        *curve_at(&e->curve, i, run, 0) = p;
-    }
+    *p = (curve_point){ .strategy = e->names[0], .seed = seed };
+    TRY(train_and_judge(s, e, false, p, &start, &head));
+    p->seconds = clock_seconds() - began;
+    for (int i = 1; i < e->strategy_count; i++) copy_point(e, p, curve_at(&e->curve, i, run, 0), e->names[i]);
     began = clock_seconds();
     if (e->a.rounds > 0) TRY(choose(s, e, e->a.strategies, head, &start, seed, &first));
     double seconds = (clock_seconds() - began) / e->strategy_count;
@@ -293,7 +317,7 @@ static sluice_status run_seed(sluice *s, simulation *e, int run)
         for (int64_t j = 0; j < start.count; j++) learn_row(e, start.row[j]);
         TRY(run_strategy(s, e, i, run, first, seconds));
     }
-    TRY(curve_write(s, &e->curve, e->path_curve));
+    TRY(curve_write(s, &e->curve, e->path[OUT_CURVE]));
 out:
     sluice_head_free(head);
     sluice_picks_free(first);
@@ -308,7 +332,7 @@ static sluice_status run_full(sluice *s, simulation *e)
     curve_point *p = curve_full(&e->curve);
     double began = clock_seconds();
     *p = (curve_point){ .strategy = "full", .seed = e->a.seed };
-    sluice_status st = train_and_judge(s, e, true, e->a.seed, p, &all, &head);
+    sluice_status st = train_and_judge(s, e, true, p, &all, &head);
     p->seconds = clock_seconds() - began;
     sluice_head_free(head);
     labels_release(&all);
@@ -356,7 +380,8 @@ static void take_back(simulation *e)
     for (struct dirent *f; d && (f = readdir(d));) unlinkat(dirfd(d), f->d_name, 0);
     if (d) closedir(d);
     rmdir(e->folder_picks);
-    unlink(e->path_curve), unlink(e->path_table), unlink(e->path_run);
+    for (int i = 0; i < OUTPUTS; i++) unlink(e->path[i]);
+    unlink(e->path_run);
     rmdir(e->a.out);
 }
 
@@ -377,6 +402,8 @@ static sluice_status set_up(sluice *s, simulation *e, const sluice_pool *pool)
                         .rounds = e->a.rounds,
                         .test_rows = e->a.test_labels->count };
     TRY_NEW(e->curve.points, NEW(s, points + 1, curve_point));
+    TRY_NEW(e->balance, mem_new(s, points + 1, (size_t)l->classes * sizeof *e->balance));
+    TRY_NEW(e->recall, mem_new(s, points + 1, (size_t)l->classes * sizeof *e->recall));
     TRY_NEW(e->known, NEW(s, pool->rows, bool));
     TRY_NEW(e->row_class, RAW(s, pool->rows, int32_t));
     TRY_NEW(e->unlabelled, RAW(s, pool->rows - l->count, int64_t));
@@ -385,8 +412,7 @@ static sluice_status set_up(sluice *s, simulation *e, const sluice_pool *pool)
     for (int64_t row = 0; row < pool->rows; row++)
         if (e->row_class[row] < 0) e->unlabelled[e->unlabelled_count++] = row;
     TRY_NEW(e->folder_picks, mem_format(s, "%s/picks", e->a.out));
-    TRY_NEW(e->path_curve, mem_format(s, "%s/curve.csv", e->a.out));
-    TRY_NEW(e->path_table, mem_format(s, "%s/table.md", e->a.out));
+    for (int i = 0; i < OUTPUTS; i++) TRY_NEW(e->path[i], mem_format(s, "%s/%s", e->a.out, output_name[i]));
     TRY_NEW(e->path_run, mem_format(s, "%s/run.json", e->a.out));
     progress_begin(&e->progress, "simulate", "rounds", e->a.seeds * (1 + (int64_t)e->strategy_count * e->a.rounds) + 1);
 out:
@@ -424,18 +450,29 @@ static sluice_status write_run(sluice *s, simulation *e, json_t *outputs, double
     return st;
 }
 
-static sluice_status write_table(sluice *s, simulation *e, const char *table)
+static sluice_status write_text(sluice *s, const char *path, const char *text)
 {
     sluice_status st = SLUICE_OK;
     outfile *f = NULL;
-    TRY(outfile_open(s, e->path_table, true, &f));
-    TRY(outfile_write(s, f, table, strlen(table)));
+    TRY(outfile_open(s, path, true, &f));
+    TRY(outfile_write(s, f, text, strlen(text)));
     outfile *whole = f;
     f = NULL;
     TRY(outfile_commit(s, whole));
 out:
     outfile_abort(f);
     return st;
+}
+
+static report report_of(const simulation *e)
+{
+    return (report){ .curve = &e->curve,
+                     .classes = e->a.labels->classes,
+                     .class_names = e->a.labels->names,
+                     .balance = e->balance,
+                     .recall = e->recall,
+                     .title = "Sampling strategies compared",
+                     .command = e->a.command };
 }
 
 static sluice_status add_output(sluice *s, json_t *outputs, const char *path)
@@ -451,16 +488,34 @@ static sluice_status add_output(sluice *s, json_t *outputs, const char *path)
     return SLUICE_OK;
 }
 
+/* Everything but curve.csv, which grew on the way. */
+static sluice_status write_reports(sluice *s, simulation *e, const char *table)
+{
+    sluice_status st = SLUICE_OK;
+    report r = report_of(e);
+    char *tex = NULL, *summary = NULL, *html = NULL;
+    TRY_NEW(tex, report_tex(s, &e->curve));
+    TRY_NEW(summary, report_json(s, &r));
+    TRY_NEW(html, report_html(s, &r));
+    TRY(report_classes(s, &r, e->path[OUT_CLASSES]));
+    TRY(write_text(s, e->path[OUT_TABLE], table));
+    TRY(write_text(s, e->path[OUT_TEX], tex));
+    TRY(write_text(s, e->path[OUT_SUMMARY], summary));
+    TRY(write_text(s, e->path[OUT_REPORT], html));
+out:
+    mem_free(tex), mem_free(summary), mem_free(html);
+    return st;
+}
+
 static sluice_status finish(sluice *s, simulation *e, double seconds, char **out_table)
 {
     sluice_status st = SLUICE_OK;
     json_t *outputs = json_object();
     char *table;
     TRY_NEW(table, curve_table(s, &e->curve));
-    TRY(curve_write(s, &e->curve, e->path_curve));
-    TRY(write_table(s, e, table));
-    TRY(add_output(s, outputs, e->path_curve));
-    TRY(add_output(s, outputs, e->path_table));
+    TRY(curve_write(s, &e->curve, e->path[OUT_CURVE]));
+    TRY(write_reports(s, e, table));
+    for (int i = 0; i < OUTPUTS; i++) TRY(add_output(s, outputs, e->path[i]));
     json_t *given = outputs;
     outputs = NULL;
     TRY(write_run(s, e, given, seconds));
@@ -487,11 +542,12 @@ static sluice_status run(sluice *s, simulation *e, const sluice_pool *pool, char
     e->inputs = describe_inputs(s, e, pool);
     TRY(manifest_digest(s, e->inputs, e->digest));
     json_object_set_new(e->inputs, "hash", json_string(e->digest));
-    manifest_output outputs[] = { { e->path_curve, true }, { e->path_table, true } };
-    TRY(manifest_check(s, e->path_run, e->digest, outputs, 2, e->a.force, &done));
+    manifest_output outputs[OUTPUTS];
+    for (int i = 0; i < OUTPUTS; i++) outputs[i] = (manifest_output){ e->path[i], true };
+    TRY(manifest_check(s, e->path_run, e->digest, outputs, OUTPUTS, e->a.force, &done));
     if (done) {
         log_line(s, SLUICE_INFO, "'%s' is there already, made from the same inputs", e->a.out);
-        st = file_read(s, e->path_table, INT64_MAX, out_table, &bytes);
+        st = file_read(s, e->path[OUT_TABLE], INT64_MAX, out_table, &bytes);
         goto out;
     }
     TRY(make_folders(s, e));

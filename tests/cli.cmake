@@ -16,3 +16,7 @@ foreach(folder ${CLI_FOLDERS})
   endif()
 endforeach()
 add_test(NAME cli_docs COMMAND ${CMAKE_CURRENT_LIST_DIR}/cli/docs.sh $<TARGET_FILE:sluice_program>)
+
+# The page that simulate writes.
+add_test(NAME report COMMAND ${CMAKE_CURRENT_LIST_DIR}/report.sh $<TARGET_FILE:sluice_program> $<TARGET_FILE:tool_make>)
+set_tests_properties(report PROPERTIES TIMEOUT 300)

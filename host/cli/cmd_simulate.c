@@ -23,7 +23,7 @@ static const cli_opt opts[] = {
     { "batch", 0, CLI_INT, "N", &o.batch, "labels added in a round", 1, .required = true },
     { "rounds", 0, CLI_INT, "N", &o.rounds, "rounds after the start", 0, 1e6, .required = true },
     { "seeds", 0, CLI_INT, "N", &o.seeds, "runs, each from another start set", 1, 1e6 },
-    { "out", 'o', CLI_PATH, "DIR", &o.out, "curve.csv, table.md, run.json and picks/", .required = true },
+    { "out", 'o', CLI_PATH, "DIR", &o.out, "report.html, tables, curve.csv, run.json, picks/", .required = true },
     { "seed", 0, CLI_INT, "N", &o.seed, "of the first run; run i has seed + i" },
     { "layers", 0, CLI_WORD, "LINE", &o.layers, "the head's layers, as for train" },
     { "l2", 0, CLI_NUMBER, "C", &o.l2, "as for train" },

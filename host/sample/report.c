@@ -13,16 +13,21 @@ static const char *const colours[] = { "#666666", "#0072b2", "#d55e00", "#009e73
                                        "#cc79a7", "#e69f00", "#56b4e9", "#f0e442" };
 enum { COLOURS = sizeof colours / sizeof *colours };
 
+/* clang-format off */
 static const char style[] =
     "body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#222}"
-    "h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse;font-size:.9rem}"
-    "td,th{padding:.25rem .6rem;text-align:right;border-bottom:1px solid "
-    "#ddd}th:first-child,td:first-child{text-align:left}"
-    "td.best{font-weight:600}code{background:#f4f4f4;padding:.1rem .3rem;overflow-wrap:anywhere}"
-    ".scroll{overflow-x:auto}.legend span{margin-right:1rem;white-space:nowrap}"
-    ".legend "
-    "i{display:inline-block;width:.9rem;height:.9rem;margin-right:.3rem;vertical-align:-2px}svg{max-width:100%;height:"
-    "auto}";
+    "h1{font-size:1.5rem}"
+    "h2{font-size:1.15rem;margin-top:2rem}"
+    "table{border-collapse:collapse;font-size:.9rem}"
+    "td,th{padding:.25rem .6rem;text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}"
+    "th:first-child,td:first-child{text-align:left}"
+    "td.best{font-weight:600}"
+    "code{background:#f4f4f4;padding:.1rem .3rem;overflow-wrap:anywhere}"
+    "svg{max-width:100%;height:auto}"
+    ".scroll{overflow-x:auto}"
+    ".legend span{margin-right:1rem;white-space:nowrap}"
+    ".legend i{display:inline-block;width:.9rem;height:.9rem;margin-right:.3rem;vertical-align:-2px}";
+/* clang-format on */
 
 /* ---- numbers and texts ---- */
 

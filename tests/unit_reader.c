@@ -216,6 +216,43 @@ static void holding_all(sluice *s)
     free_pool(&m);
 }
 
+/* Who hands blocks to several devices holds as many as the plan says, and asks for the next. */
+static void holding_many(sluice *s)
+{
+    static const int64_t counts[] = { 1000 };
+    for (int held = 2; held <= 16; held += 7) {
+        if (!case_is("%d blocks held", held)) continue;
+        made_pool m = make_pool(NPY, SLUICE_F32, 64, counts, 1, 3);
+        reader *r = NULL;
+        block b[17];
+        bool end;
+        CHECK_OK(s, reader_open(s, pool_of(&m), &(reader_plan){ .max_rows = 10, .held = held }, &r));
+        CHECK(reader_slots(r) > held, "%d slots", reader_slots(r));
+        for (int i = 0; i <= held; i++) CHECK_OK(s, reader_next(s, r, &b[i], &end));
+        for (int i = 0; i <= held; i++)
+            CHECK_SAME(b[i].view.data, m.rows + (size_t)(10 * i) * m.row_bytes, 10 * m.row_bytes, "block %d", i);
+        reader_done(r, &b[1]); /* in any order */
+        CHECK_OK(s, reader_next(s, r, &b[1], &end));
+        CHECK(b[1].first_row == 10 * (held + 1), "row %lld", (long long)b[1].first_row);
+        reader_close(r);
+        free_pool(&m);
+    }
+}
+
+static void small_blocks(sluice *s)
+{
+    static const int64_t counts[] = { 1000 };
+    if (!case_is("blocks of at most 1000 bytes")) return;
+    made_pool m = make_pool(NPY, SLUICE_F32, 64, counts, 1, 3);
+    read_all(s, &m, (reader_plan){ .block_bytes = 1000 }, 1); /* 3 rows of 256 */
+    read_all(s, &m, (reader_plan){ .block_bytes = 1 }, 1);    /* a row */
+    reader *r = NULL;
+    CHECK_OK(s, reader_open(s, pool_of(&m), &(reader_plan){ .block_bytes = 1000 }, &r));
+    CHECK(reader_block_rows(r) == 3, "%lld rows", (long long)reader_block_rows(r));
+    reader_close(r);
+    free_pool(&m);
+}
+
 static void cancelled(sluice *s)
 {
     static const int64_t counts[] = { 1000 };
@@ -248,6 +285,8 @@ int main(int argc, char **argv)
     scales(s);
     refusals(s);
     holding_all(s);
+    holding_many(s);
+    small_blocks(s);
     cancelled(s);
     sluice_close(s);
     return test_end();

@@ -181,21 +181,25 @@ template <int CLASSES> __device__ __forceinline__ void add_rest(const float *sta
     }
 }
 
-/* The block's sums from rows and classes on, finished. */
-template <class T, int CLASSES>
-__device__ __forceinline__ void product(const linear &p, int64_t row, int column, float *stages, sums<CLASSES> &sum)
+template <class T, int CLASSES> __device__ __forceinline__ void begin(const linear &p, int column, sums<CLASSES> &sum)
 {
-    enum { STAGE = shape<CLASSES>::STAGE, WIDE = shape<CLASSES>::WIDE };
-    int classes = (int)p.c, steps = (int)(p.x.cols / DEPTH);
-    row_part<T, CLASSES> rows(p.x, row);
-    weight_part<CLASSES> weights(p.packed, p.x.cols, classes, column);
 #pragma unroll
-    for (int j = 0; j < WIDE; j++) {
+    for (int j = 0; j < shape<CLASSES>::WIDE; j++) {
         int c = column + class_of<CLASSES>(j);
-        float first = !is_integer<T> && p.bias && c < classes ? p.bias[c] : 0.0f;
+        float first = !is_integer<T> && p.bias && c < (int)p.c ? p.bias[c] : 0.0f;
 #pragma unroll
         for (int i = 0; i < TALL; i++) sum[i][j] = first;
     }
+}
+
+/* Adds whole steps of features. */
+template <class T, int CLASSES>
+__device__ __forceinline__ void add_steps(const linear &p, int64_t row, int column, int steps, float *stages,
+                                          sums<CLASSES> &sum)
+{
+    enum { STAGE = shape<CLASSES>::STAGE };
+    row_part<T, CLASSES> rows(p.x, row);
+    weight_part<CLASSES> weights(p.packed, p.x.cols, (int)p.c, column);
 #pragma unroll
     for (int s = 0; s < STAGES - 1; s++) {
         float *stage = stages + s * STAGE;
@@ -214,23 +218,37 @@ __device__ __forceinline__ void product(const linear &p, int64_t row, int column
         if (more) rows.store(next);
         now = now + 1 < STAGES ? now + 1 : 0;
     }
+}
+
+template <class T, int CLASSES>
+__device__ __forceinline__ void finish(const linear &p, int64_t row, int column, sums<CLASSES> &sum)
+{
+#pragma unroll
+    for (int i = 0; i < TALL; i++) {
+        int64_t r = row + row_of<CLASSES>(i);
+        float scale = is_integer<T> && p.x.scale && r < p.x.rows ? p.x.scale[r] : 1.0f;
+#pragma unroll
+        for (int j = 0; j < shape<CLASSES>::WIDE; j++) {
+            int c = column + class_of<CLASSES>(j);
+            if (is_integer<T>) sum[i][j] = ex_fma(scale, sum[i][j], p.bias && c < (int)p.c ? p.bias[c] : 0.0f);
+            sum[i][j] = linear_stored(sum[i][j], p.relu);
+        }
+    }
+}
+
+/* The block's logits, from a row and a class on. */
+template <class T, int CLASSES>
+__device__ __forceinline__ void product(const linear &p, int64_t row, int column, float *stages, sums<CLASSES> &sum)
+{
+    begin<T, CLASSES>(p, column, sum);
+    add_steps<T, CLASSES>(p, row, column, (int)(p.x.cols / DEPTH), stages, sum);
     if (int rest = (int)(p.x.cols % DEPTH)) { /* the same for the whole block */
         __syncthreads();                      /* all are done with the stages */
         load_rest<T, CLASSES>(p, row, column, rest, stages);
         __syncthreads(); /* loaded by all */
         add_rest<CLASSES>(stages, rest, sum);
     }
-#pragma unroll
-    for (int i = 0; i < TALL; i++) {
-        int64_t r = row + row_of<CLASSES>(i);
-        float scale = is_integer<T> && p.x.scale && r < p.x.rows ? p.x.scale[r] : 1.0f;
-#pragma unroll
-        for (int j = 0; j < WIDE; j++) {
-            int c = column + class_of<CLASSES>(j);
-            if (is_integer<T>) sum[i][j] = ex_fma(scale, sum[i][j], p.bias && c < classes ? p.bias[c] : 0.0f);
-            sum[i][j] = linear_stored(sum[i][j], p.relu);
-        }
-    }
+    finish<T, CLASSES>(p, row, column, sum);
 }
 
 /* ---- kernels ----------------------------------------------------------------------------------------- */

@@ -353,7 +353,8 @@ int64_t piece_rows(op_run &r, int64_t c, size_t stride)
     r.check(cudaDeviceGetAttribute(&cache, cudaDevAttrL2CacheSize, r.x->device));
     r.check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, r.x->device));
     int64_t across = (c + width(c) - 1) / width(c), tall = (int64_t)((size_t)cache / 2 / stride / ROWS);
-    int64_t round = (int64_t)processors * (width(c) == 64 ? (int)shape<64>::BLOCKS : (int)shape<128>::BLOCKS);
+    int64_t round = (int64_t)processors * shape<128>::BLOCKS;
+    if (width(c) == 64) round = (int64_t)processors * shape<64>::BLOCKS;
     if (int64_t rounds = tall * across / round) tall = rounds * round / across;
     return (tall ? tall : 1) * ROWS;
 }

@@ -292,7 +292,7 @@ typedef struct sluice_simulate_args {
     const sluice_pool *test;
     const sluice_labels *test_labels;
     const char *strategies;
-    int64_t start, start_per_class; /* one of them */
+    int64_t start, start_per_class; /* one of them; both 0: a cold start */
     int64_t batch;
     int rounds, seeds;
     uint64_t seed;           /* of the first run; run i uses seed + i */
@@ -302,7 +302,9 @@ typedef struct sluice_simulate_args {
     int force;
     char **out_table; /* NULL, or gets table.md's text; sluice_free() it */
 } sluice_simulate_args;
-/* Every strategy of a seed starts from the same rows and retrains from scratch each round; the test set chooses nothing. */
+/* Every strategy of a seed starts from the same rows and retrains from scratch each round; the test set chooses nothing.
+ * Cold: nothing is labelled at first and round 0 is the first batch, by strategies that need no head as they choose, for
+ * the others what "random" picks.  A call that was cut short goes on where it stopped when it is made again. */
 SLUICE_API sluice_status sluice_simulate(sluice *s, const sluice_pool *pool, const sluice_simulate_args *a);
 
 #ifdef __cplusplus

@@ -330,8 +330,8 @@ static void failures(void)
     sluice_simulate_args ok = args_of(&t, test_path("failures")), a = ok;
     a.start_per_class = 1;
     fails(&t, a, SLUICE_E_USAGE, "start");
-    a = ok, a.start = 0;
-    fails(&t, a, SLUICE_E_USAGE, "start");
+    a = ok, a.start = 0, a.rounds = 0, a.batch = 0;
+    fails(&t, a, SLUICE_E_USAGE, "0 labels");
     a = ok, a.seeds = 0;
     fails(&t, a, SLUICE_E_USAGE, "0 seeds");
     a = ok, a.strategies = "margin,unsure";

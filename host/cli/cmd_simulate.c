@@ -10,7 +10,7 @@ static struct {
     int64_t start, start_per_class, batch, rounds, seeds, seed, epochs, train_batch, patience;
     double l2, rate;
     bool force;
-} o = { .strategy = "random,margin", .layers = "linear", .class_weights = "none", .optimizer = "adamw", .seeds = 3 };
+} o = { .strategy = "random,margin", .layers = "linear", .class_weights = "none", .optimizer = "adamw", .start = -1, .seeds = 3 };
 
 static const cli_opt opts[] = {
     { "labels", 0, CLI_PATH, "FILE", &o.labels, "the labels of all rows", .required = true },
@@ -18,7 +18,7 @@ static const cli_opt opts[] = {
     { "test-labels", 0, CLI_PATH, "FILE", &o.test_labels, "its labels", .required = true },
     { "strategy", 0, CLI_WORD, "A,B,...", &o.strategy, "what to compare; see 'sluice strategies'",
       .alias = "strategies" },
-    { "start", 0, CLI_INT, "N", &o.start, "labels drawn at the start, or --start-per-class" },
+    { "start", 0, CLI_INT, "N", &o.start, "labels drawn at the start, or --start-per-class; 0: a cold start" },
     { "start-per-class", 0, CLI_INT, "N", &o.start_per_class, "labels of each class drawn at the start" },
     { "batch", 0, CLI_INT, "N", &o.batch, "labels added in a round", 1, .required = true },
     { "rounds", 0, CLI_INT, "N", &o.rounds, "rounds after the start", 0, 1e6, .required = true },
@@ -52,7 +52,7 @@ static sluice_status run(cli *c)
     cli_input test_in = { .tensor = o.in.tensor, .classes = o.in.classes, .same_ids = o.in.same_ids };
     sluice_simulate_args a = { .size = sizeof a,
                                .strategies = o.strategy,
-                               .start = o.start,
+                               .start = o.start > 0 ? o.start : 0,
                                .start_per_class = o.start_per_class,
                                .batch = o.batch,
                                .rounds = (int)o.rounds,
@@ -71,7 +71,7 @@ static sluice_status run(cli *c)
                                    .epochs = (int)o.epochs,
                                    .batch = (int)o.train_batch,
                                    .patience = (int)o.patience };
-    if ((o.start > 0) == (o.start_per_class > 0))
+    if ((o.start >= 0) == (o.start_per_class > 0))
         REFUSE(E_USAGE, "simulate needs one of --start and --start-per-class");
     TRY(check_output(c, o.out, true));
     TRY(open_pool(c, &o.pool, &o.in, &pool));

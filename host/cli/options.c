@@ -246,13 +246,14 @@ sluice_status options_parse(cli *c, int argc, char **argv)
 
 /* ---- help ---- */
 
-/* The default as the variable holds it; nothing for empty words, lists, flags and zeros that mean "not given". */
+/* The default as the variable holds it; nothing for empty words, lists, flags and numbers that nobody can give. */
 static void put_default(const cli_opt *o, FILE *f)
 {
     const char *text = o->kind == CLI_PATH || o->kind == CLI_WORD ? *(const char *const *)o->target : NULL;
+    int64_t count = o->kind == CLI_INT ? *(const int64_t *)o->target : 0;
     if (o->required) fputs(" (required)", f);
     else if (text) fprintf(f, " [%s]", text);
-    else if (o->kind == CLI_INT) fprintf(f, " [%lld]", (long long)*(const int64_t *)o->target);
+    else if (o->kind == CLI_INT && (double)count >= o->min) fprintf(f, " [%lld]", (long long)count);
     else if (o->kind == CLI_NUMBER) fprintf(f, " [%g]", *(const double *)o->target);
 }
 

@@ -311,7 +311,8 @@ typedef struct sluice_backend {
     void (*unpin)(sluice_exec *x, void *p);
     /* One line a device: name, memory, compute capability; then the driver and the libraries. */
     void (*describe)(int device, char *text, size_t bytes);
-    size_t (*memory)(int device); /* bytes free on it */
+    size_t (*memory)(int device);                       /* bytes free on it */
+    int (*usable)(int device, char *why, size_t bytes); /* 1: the plug-in has code for it */
     /* NCCL between the devices of execs, each on its own stream.  broadcast: bytes at p[0] to every p[i].
      * gather: bytes at from[i] of every i, one after another, to every to[i]. */
     sluice_status (*broadcast)(sluice_exec *const *x, int count, void *const *p, size_t bytes);

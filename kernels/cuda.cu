@@ -344,6 +344,34 @@ void describe(int device, char *text, size_t bytes)
             runtime / 1000, runtime % 1000 / 10, libraries);
 }
 
+#ifdef __CUDA_ARCH_LIST__
+constexpr int built_for[] = { __CUDA_ARCH_LIST__ }; /* 800, 900, ...: of the last also PTX, for all that come later */
+#else
+constexpr int built_for[] = { 800 };
+#endif
+
+/* Machine code runs on its own major version from its minor version on.  Asked without a context, which takes a device a
+ * quarter of a second. */
+int usable(int device, char *why, size_t bytes)
+{
+    int major = 0, minor = 0;
+    cudaError_t e = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    if (e == cudaSuccess) e = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
+    if (e != cudaSuccess) {
+        snprintf(why, bytes, "%s", cudaGetErrorString(e));
+        return 0;
+    }
+    int mine = 100 * major + 10 * minor, last = 0;
+    for (int arch : built_for) {
+        if (arch / 100 == major && arch <= mine) return 1;
+        last = arch;
+    }
+    if (mine >= last) return 1;
+    snprintf(why, bytes, "the plug-in has no code for compute capability %d.%d, the least is %d.%d", major, minor,
+             built_for[0] / 100, built_for[0] / 10 % 10);
+    return 0;
+}
+
 size_t memory(int device)
 {
     size_t free_bytes = 0, all = 0;
@@ -381,6 +409,7 @@ sluice_status sluice_backend_open(const sluice_host *host, sluice_backend *out, 
     out->exec_open = exec_open, out->exec_close = exec_close;
     out->alloc = alloc, out->release = release, out->owns = owns, out->copy = copy, out->wait = wait, out->idle = idle;
     out->pin = pin, out->unpin = unpin, out->describe = describe, out->memory = memory;
+    out->usable = usable;
     out->broadcast = cuda_broadcast, out->gather = cuda_gather;
     return SLUICE_OK;
 }

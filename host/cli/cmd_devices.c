@@ -89,35 +89,48 @@ static bool is_used(const sluice *s, int device)
     return false;
 }
 
+static bool is_usable(const gpus *g, int device, char *why, size_t bytes)
+{
+    return g->backend.usable(device, why, bytes) != 0;
+}
+
 static long long free_mib(const gpus *g, int device) { return (long long)(g->backend.memory(device) >> 20); }
 
 static void put_gpus(cli *c, const gpus *g)
 {
-    char text[512];
-    if (g->backend.devices == 0) {
-        printf("cuda     not used: %s\n", g->why);
-        return;
-    }
+    char text[2048], why[256];
+    if (g->backend.devices == 0) printf("cuda     not used: %s\n", g->why);
     for (int i = 0; i < g->backend.devices; i++) {
         g->backend.describe(i, text, sizeof text);
-        printf("cuda:%-3d %s; %lld MiB to take (--device-mem-mib), ", i, text, free_mib(g, i));
-        if (is_used(c->s, i)) printf("used\n");
-        else printf("not used: --devices %s\n", common.devices);
+        printf("cuda:%-3d %s; ", i, text);
+        if (!is_usable(g, i, why, sizeof why)) printf("not used: %s\n", why);
+        else if (!is_used(c->s, i)) printf("not used: --devices %s\n", common.devices);
+        else printf("used, %lld MiB to take (--device-mem-mib)\n", free_mib(g, i));
     }
+}
+
+static void put_gpu_json(cli *c, const gpus *g, int i)
+{
+    char text[2048], why[256];
+    bool usable = is_usable(g, i, why, sizeof why), used = is_used(c->s, i);
+    g->backend.describe(i, text, sizeof text);
+    printf("\n    { \"name\": \"cuda:%d\", \"what\": ", i);
+    put_json_text(stdout, text);
+    printf(", \"free_mib\": %lld, \"used\": %s, \"why\": ", usable ? free_mib(g, i) : 0, used ? "true" : "false");
+    if (!usable) put_json_text(stdout, why);
+    else fputs(used ? "null" : "\"--devices\"", stdout);
+    fputs(" }", stdout);
 }
 
 static void put_gpus_json(cli *c, const gpus *g)
 {
-    char text[512];
     fputs(",\n  \"cuda_plugin\": ", stdout);
     fputs(g->backend.devices ? "true,\n  \"cuda_why\": null" : "false,\n  \"cuda_why\": ", stdout);
     if (!g->backend.devices) put_json_text(stdout, g->why);
     fputs(",\n  \"gpus\": [", stdout);
     for (int i = 0; i < g->backend.devices; i++) {
-        g->backend.describe(i, text, sizeof text);
-        printf("%s\n    { \"name\": \"cuda:%d\", \"what\": ", i ? "," : "", i);
-        put_json_text(stdout, text);
-        printf(", \"free_mib\": %lld, \"used\": %s }", free_mib(g, i), is_used(c->s, i) ? "true" : "false");
+        if (i) fputc(',', stdout);
+        put_gpu_json(c, g, i);
     }
     fputs(g->backend.devices ? "\n  ]" : "]", stdout);
 }

@@ -1,8 +1,8 @@
 /* backends.c - which backend runs the ops: the CPU, or the plug-in libsluice_cuda.so, opened at run time.
  *
- *     auto               every GPU, the CPU where there is none or no plug-in
+ *     auto               every GPU that the plug-in has code for, the CPU where there is none or no plug-in
  *     cpu                the CPU
- *     all                every GPU; an error where there is none
+ *     all                every such GPU; an error where there is none
  *     cuda:0,cuda:2      these GPUs */
 #include "backends.h"
 #include "device.h"
@@ -67,6 +67,9 @@ static sluice_status add_device(sluice *s, int device)
     if (device >= s->plugin.devices)
         return sluice_fail(s, SLUICE_E_USAGE, "there is no device 'cuda:%d' here, the last is cuda:%d", device,
                            s->plugin.devices - 1);
+    char why[256];
+    if (!s->plugin.usable(device, why, sizeof why))
+        return sluice_fail(s, SLUICE_E_USAGE, "device 'cuda:%d' cannot be used: %s", device, why);
     for (int i = 0; i < s->devices; i++)
         if (s->device[i] == device) return sluice_fail(s, SLUICE_E_USAGE, "device 'cuda:%d' is named twice", device);
     if (s->devices == MAX_DEVICES) return sluice_fail(s, SLUICE_E_USAGE, "more than %d devices", (int)MAX_DEVICES);
@@ -78,8 +81,11 @@ static sluice_status name_devices(sluice *s, const char *list)
 {
     sluice_status st = SLUICE_OK;
     if (strcmp(list, "all") == 0 || strcmp(list, "auto") == 0 || strcmp(list, "cuda") == 0) {
-        for (int i = 0; i < s->plugin.devices && st == SLUICE_OK; i++) st = add_device(s, i);
-        return st;
+        sluice_status last = SLUICE_OK;
+        for (int i = 0; i < s->plugin.devices && s->devices < MAX_DEVICES; i++)
+            if ((st = add_device(s, i))) last = st;
+        if (s->devices) s->error[0] = 0;
+        return s->devices ? SLUICE_OK : last;
     }
     for (const char *p = list; *p && st == SLUICE_OK;) {
         size_t length = strcspn(p, ",");
@@ -111,6 +117,10 @@ sluice_status backend_pick(sluice *s)
                            "`sluice devices` shows what can run here");
     }
     sluice_status st = name_devices(s, list);
+    if (st && automatic) {
+        s->error[0] = 0;
+        return use_cpu(s);
+    }
     if (st) return st;
     s->backend = &s->plugin;
     s->exec.device = s->device[0];

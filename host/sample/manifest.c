@@ -129,7 +129,7 @@ void manifest_place(const sluice *s, json_t *run)
     if (!s->backend->describe) return;
     json_t *devices = json_array();
     for (int i = 0; i < s->devices; i++) {
-        char text[512];
+        char text[2048];
         int n = snprintf(text, sizeof text, "cuda:%d ", s->device[i]);
         s->backend->describe(s->device[i], text + n, sizeof text - (size_t)n);
         json_array_append_new(devices, any_text(text));

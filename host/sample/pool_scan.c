@@ -20,6 +20,7 @@
 enum { BLOCK_ROWS = 1 << 16, LANES_EACH = 2, TASKS_EACH = 2, MAX_LANES = LANES_EACH * MAX_DEVICES };
 /* A device holds a lane's rows, once more with rows as ops like them, and what else an op needs, of each of its lanes. */
 enum { DEVICE_SHARE = 4 * LANES_EACH };
+enum { PIN_UNIT = 2 << 20 }; /* from here on memory begins and ends with a page of its own, and can be pinned */
 
 typedef struct task {
     block in;       /* owner NULL: not the reader's */
@@ -83,6 +84,7 @@ static sluice_status outputs_new(sluice *s, scanner *z, unsigned reads, int64_t 
     sluice_status st = SLUICE_OK;
     TRY_NEW(z->task, NEW(s, z->tasks, task));
     z->memory_bytes = lay_out(z, reads, rows);
+    if (z->lane[0].device) z->memory_bytes = (z->memory_bytes + PIN_UNIT - 1) / PIN_UNIT * PIN_UNIT;
     TRY_NEW(z->memory, RAW(s, (int64_t)z->memory_bytes, char));
     lay_out(z, reads, rows);
     pin_outputs(s, z);

@@ -72,23 +72,29 @@ extern "C" cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *all)
     return state_of(current);
 }
 
+static int major_of(int d)
+{
+    const char *old = getenv("SLUICE_SIMT_OLD");
+    return old && *old && atoi(old) == d ? 7 : 9;
+}
+
 extern "C" cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int d)
 {
     if (d < 0 || d >= device_count()) return report(cudaErrorInvalidDevice, "there is no device cuda:%d", d);
     memset(p, 0, sizeof *p);
     snprintf(p->name, sizeof p->name, "emulated");
-    p->major = 9, p->multiProcessorCount = 4;
+    p->major = major_of(d), p->multiProcessorCount = 4;
     p->totalGlobalMem = device_bytes();
     return cudaSuccess;
 }
 
-extern "C" cudaError_t cudaDeviceGetAttribute(int *v, cudaDeviceAttr a, int)
+extern "C" cudaError_t cudaDeviceGetAttribute(int *v, cudaDeviceAttr a, int d)
 {
     switch (a) {
     case cudaDevAttrMultiProcessorCount: *v = 4; break;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin: *v = MAX_SHARED; break;
     case cudaDevAttrL2CacheSize: *v = 1 << 16; break; /* small, so that what fits in it comes in several pieces */
-    case cudaDevAttrComputeCapabilityMajor: *v = 9; break;
+    case cudaDevAttrComputeCapabilityMajor: *v = major_of(d); break;
     case cudaDevAttrComputeCapabilityMinor: *v = 0; break;
     default: return report(cudaErrorInvalidValue, "device attribute %d is not emulated", (int)a);
     }

@@ -22,7 +22,8 @@
  *       shuffle[:SEED]           at waits and at random calls: one operation of a random stream after another [1]
  *   SLUICE_SIMT_ORDER=O          blocks of a grid and threads of a block: forward, reverse, random[:SEED] [forward]
  *   SLUICE_SIMT_FAIL_MALLOC=N    the N-th cudaMalloc from now on finds no memory
- *   SLUICE_SIMT_FAIL_LAUNCH=D:N  device D fails at its N-th launch from now on, and in every call after */
+ *   SLUICE_SIMT_FAIL_LAUNCH=D:N  device D fails at its N-th launch from now on, and in every call after
+ *   SLUICE_SIMT_OLD=D            device D is of compute capability 7.0 */
 #ifndef SIMT_H
 #define SIMT_H
 

@@ -248,6 +248,8 @@ typedef struct sluice_select_args {
                                          before the scan, one of the same inputs makes the scan needless */
     int force;       /* overwrite out */
     int dry_run;     /* check everything, read no features; the lists stay empty */
+    double dedupe;   /* no pick nearer than that to another pick or to a labelled row, both divided by their length:
+                        1e-6 (equal rows) to 2; 0: off */
 } sluice_select_args;
 /* One read of the pool for any number of strategies; random alone reads only the rows it picks.  *out_picks holds one
  * list per strategy (mix: one list).  Rows of labels, exclude, and the training rows of a head trained on this very pool

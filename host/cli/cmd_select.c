@@ -12,7 +12,7 @@ static struct {
     cli_input in;
     const char *head, *logits, *probs, *strategy, *labels, *exclude, *group, *mix, *out, *link;
     int64_t k, seed, per_group;
-    double max_bad;
+    double max_bad, dedupe;
     bool balance, dry_run, force;
 } o = { .strategy = "margin", .per_group = 1, .max_bad = 0.01 };
 
@@ -30,6 +30,8 @@ static const cli_opt opts[] = {
     { "group", 0, CLI_PATH, "FILE", &o.group, "csv of id,group: videos, cameras, patients" },
     { "per-group", 0, CLI_INT, "N", &o.per_group, "at most N picks of a group", 1 },
     { "balance", 0, CLI_FLAG, NULL, &o.balance, "spread the picks evenly over the predicted classes" },
+    { "dedupe", 0, CLI_NUMBER, "RADIUS", &o.dedupe,
+      "no pick nearer than that to another or to a labelled row; rows have length 1; 0: off", 0, 2 },
     { "out", 'o', CLI_PATH, "FILE", &o.out,
       ".csv, .jsonl or .npy; a folder for several strategies; none: csv to stdout" },
     { "link", 0, CLI_PATH, "DIR", &o.link, "also a folder of links to the picked files, where ids are paths" },
@@ -203,7 +205,8 @@ static sluice_status run(cli *c)
                              .max_bad = o.max_bad,
                              .out = o.out,
                              .force = o.force,
-                             .dry_run = o.dry_run };
+                             .dry_run = o.dry_run,
+                             .dedupe = o.dedupe };
     if (o.out) TRY(check_output(c, o.out, !o.mix && strchr(o.strategy, ',')));
     TRY(open_model(c, o.head, o.logits, o.probs, &model));
     TRY(open_pool_or_outputs(c, &o.pool, &o.in, o.logits ? o.logits : o.probs, &pool));

@@ -8,10 +8,11 @@
 sluice_status batch_begin(sluice *s, batch *b)
 {
     sluice_status st = SLUICE_OK;
-    b->picked = 0, b->turn = 1;
+    b->picked = 0, b->turn = 1, b->s = s, b->failed = SLUICE_OK;
     TRY_NEW(b->open, RAW(s, b->n, uint8_t));
     TRY_NEW(b->pick, RAW(s, b->k, int64_t));
     TRY_NEW(b->score, RAW(s, b->k, float));
+    if (b->apart > 0) TRY_NEW(b->near, RAW(s, b->n, float));
     memset(b->open, 1, (size_t)b->n);
     if (b->limits && b->limits->group) TRY_NEW(b->taken, NEW(s, b->limits->group_count, int64_t));
     if (b->limits && b->limits->classes) TRY_NEW(b->turns, NEW(s, b->limits->classes, int64_t));
@@ -23,7 +24,8 @@ out:
 void batch_release(batch *b)
 {
     mem_free(b->open), mem_free(b->pick), mem_free(b->score), mem_free(b->taken), mem_free(b->turns);
-    b->open = NULL, b->pick = NULL, b->score = NULL, b->taken = NULL, b->turns = NULL;
+    mem_free(b->near);
+    b->open = NULL, b->pick = NULL, b->score = NULL, b->taken = NULL, b->turns = NULL, b->near = NULL;
 }
 
 int64_t batch_best(const batch *b, const float *value)
@@ -39,6 +41,21 @@ static void close_group(batch *b, int32_t group)
 {
     for (int64_t i = 0; i < b->n; i++)
         if (b->limits->group[b->entry[i].row] == group) b->open[i] = 0;
+}
+
+void batch_close_near(batch *b, const float *rows, int64_t m)
+{
+    if (b->apart <= 0 || b->failed) return;
+    b->failed = m == 1 ? row_distances(b->s, b->unit, b->n, rows, b->width, b->near)
+                       : nearest_distances(b->s, b->unit, b->n, rows, m, b->width, b->near);
+    for (int64_t i = 0; i < b->n && !b->failed; i++)
+        if ((double)b->near[i] < b->apart * b->apart) b->open[i] = 0;
+}
+
+void batch_count(batch *b, const sluice_entry *picked)
+{
+    int32_t group = b->taken ? b->limits->group[picked->row] : -1;
+    if (group >= 0 && ++b->taken[group] == b->limits->per_group) close_group(b, group);
 }
 
 /* The rows of a class that had its turn wait until no other class has rows; then the next turn begins. */
@@ -59,8 +76,8 @@ void batch_take(batch *b, int64_t i, float score)
 {
     b->pick[b->picked] = i, b->score[b->picked++] = score;
     b->open[i] = 0;
-    int32_t group = b->taken ? b->limits->group[b->entry[i].row] : -1;
-    if (group >= 0 && ++b->taken[group] == b->limits->per_group) close_group(b, group);
+    batch_count(b, &b->entry[i]);
+    if (b->apart > 0) batch_close_near(b, b->unit + i * b->width, 1);
     if (b->turns && ++b->turns[(int64_t)b->prediction[i]] >= b->turn) end_turn(b, (int64_t)b->prediction[i]);
 }
 

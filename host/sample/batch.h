@@ -19,6 +19,7 @@ typedef struct batch {
     const double *value; /* the strategy's parameters, in the order of its line */
     int classes;         /* of head, labels or the parameter classes; 0: not known */
     const pick_rules *limits; /* group, per_group and classes (balance) */
+    double apart;             /* dedupe: no pick nearer than that to another or to a labelled row; 0: off */
 
     /* candidates */
     int64_t n, d;
@@ -27,6 +28,8 @@ typedef struct batch {
     const float *weight;       /* [n] or NULL: every weight is 1 */
     const float *logits;       /* [n, classes] or NULL */
     const float *prediction;   /* [n], where limits balance */
+    const float *unit;         /* [n, width] features divided by their length, where picks stay apart */
+    int64_t width;
 
     /* labelled rows, in the same space */
     int64_t m;
@@ -45,6 +48,9 @@ typedef struct batch {
     int64_t *taken; /* [groups] picks of each */
     int64_t *turns; /* [classes] picks of each */
     int64_t turn;   /* how many a class may have for now */
+    float *near;    /* [n] scratch of batch_close_near() */
+    sluice *s;
+    sluice_status failed; /* of a batch_take(); whoever ran the rule looks at it */
 
     /* out */
     int64_t picked;
@@ -55,15 +61,20 @@ typedef struct batch {
 typedef sluice_status batch_rule(sluice *s, batch *b);
 
 /* rules/: one file each */
-batch_rule rule_spread, rule_cells, rule_trio, rule_typical, rule_round_robin, rule_badge;
+batch_rule rule_spread, rule_cells, rule_trio, rule_typical, rule_round_robin, rule_badge, rule_top;
 
 sluice_status batch_begin(sluice *s, batch *b);
 void batch_release(batch *b); /* what batch_begin() made */
 
 /* The open candidate of the largest value, the lower index among equals; a NaN never.  -1: none. */
 int64_t batch_best(const batch *b, const float *value);
-/* Picks candidate i, which must be open.  Its group may be full then, and its class wait for the others. */
+/* Picks candidate i, which must be open.  Its group may be full then, its class wait for the others, and the candidates
+ * near it are closed where picks stay apart. */
 void batch_take(batch *b, int64_t i, float score);
+/* Closes the candidates nearer than `apart` to one of rows [m, width], those on it included. */
+void batch_close_near(batch *b, const float *rows, int64_t m);
+/* A row that was picked elsewhere counts for its group. */
+void batch_count(batch *b, const sluice_entry *picked);
 static inline bool batch_full(const batch *b) { return b->picked == b->k; }
 
 /* Squared distances of rows x [n, d] to the nearest of y [m, d], infinity where m is 0. */

@@ -16,24 +16,50 @@ typedef struct run {
     const strategy_rule *rule;
     row_set candidates;
     const row_set *labelled, *sample; /* of the references; NULL: not needed */
+    /* where picks stay apart, by features divided by their length */
+    row_set unit, taken; /* of candidates, where the rule's space is another one; of rows taken */
+    const row_set *near; /* labelled rows */
     float *weight, *prediction, *logits;
 } run;
 
 static void run_release(run *r)
 {
-    row_set_release(&r->candidates);
+    row_set_release(&r->candidates), row_set_release(&r->unit), row_set_release(&r->taken);
     mem_free(r->weight), mem_free(r->prediction), mem_free(r->logits);
+}
+
+static sluice_status copy_entries(sluice *s, const sluice_entry *from, int64_t n, row_set *out)
+{
+    sluice_status st = SLUICE_OK;
+    TRY_NEW(out->entry, RAW(s, n, sluice_entry));
+    if (n) memcpy(out->entry, from, (size_t)n * sizeof *from);
+    out->n = n;
+out:
+    return st;
 }
 
 static sluice_status take_candidates(sluice *s, run *r, const candidates *c)
 {
     sluice_status st = SLUICE_OK;
     row_set *set = &r->candidates;
-    set->n = c->top.count;
-    TRY_NEW(set->entry, RAW(s, set->n, sluice_entry));
-    memcpy(set->entry, c->top.entries, (size_t)set->n * sizeof *set->entry);
+    TRY(copy_entries(s, c->top.entries, c->top.count, set));
     entries_sort_by_hash(set->entry, set->n);
     TRY(references_gather(s, r->in->refs, r->rule->space, set));
+out:
+    return st;
+}
+
+/* What picks must stay apart from. */
+static sluice_status take_near(sluice *s, run *r)
+{
+    sluice_status st = SLUICE_OK;
+    const rule_inputs *in = r->in;
+    TRY(references_labelled(s, in->refs, SPACE_UNIT, &r->near));
+    TRY(copy_entries(s, in->taken, in->taken_count, &r->taken));
+    TRY(references_gather(s, in->refs, SPACE_UNIT, &r->taken));
+    if (r->rule->space == SPACE_UNIT) return SLUICE_OK;
+    TRY(copy_entries(s, r->candidates.entry, r->candidates.n, &r->unit));
+    TRY(references_gather(s, in->refs, SPACE_UNIT, &r->unit));
 out:
     return st;
 }
@@ -124,6 +150,7 @@ static sluice_status prepare(sluice *s, run *r, const candidates *c)
     TRY(references_labelled(s, refs, r->rule->space, &r->labelled));
     if (r->rule->needs & NEEDS_SAMPLE) TRY(references_sample(s, refs, r->rule->space, &r->sample));
     if (r->rule->weight || r->rule->needs & NEEDS_LOGITS || r->in->rules->classes) TRY(score_candidates(s, r));
+    if (r->in->apart > 0) TRY(take_near(s, r));
 out:
     return st;
 }
@@ -134,6 +161,7 @@ static batch batch_of(const run *r)
     const sluice_labels *labels = r->in->refs->labels;
     static const row_set none;
     const row_set *sample = r->sample ? r->sample : &none;
+    const row_set *unit = r->unit.x ? &r->unit : &r->candidates;
     return (batch){ .k = rules->k < r->candidates.n ? rules->k : r->candidates.n,
                     .seed = rules->seed,
                     .round = r->in->labelled,
@@ -142,6 +170,7 @@ static batch batch_of(const run *r)
                                : labels            ? labels->classes
                                                    : 0,
                     .limits = rules,
+                    .apart = r->in->apart,
                     .n = r->candidates.n,
                     .d = r->candidates.d,
                     .x = r->candidates.x,
@@ -149,6 +178,8 @@ static batch batch_of(const run *r)
                     .weight = r->weight,
                     .logits = r->logits,
                     .prediction = r->prediction,
+                    .unit = unit->x,
+                    .width = unit->d,
                     .m = r->labelled->n,
                     .labelled = r->labelled->x,
                     .labelled_entry = r->labelled->entry,
@@ -158,21 +189,34 @@ static batch batch_of(const run *r)
                     .drawn = sample->entry };
 }
 
-sluice_status rule_run(sluice *s, const rule_inputs *in, const strategy *st, candidates *c)
+/* Rows that are labelled or taken keep others away, and fill groups. */
+static void close_known(const run *r, batch *b)
 {
-    run r = { .in = in, .st = st, .rule = &st->kind->rule };
+    for (int64_t i = 0; i < r->taken.n; i++) batch_count(b, &r->taken.entry[i]);
+    if (r->in->apart <= 0) return;
+    batch_close_near(b, r->near->x, r->near->n);
+    batch_close_near(b, r->taken.x, r->taken.n);
+}
+
+sluice_status rule_run(sluice *s, const rule_inputs *in, const strategy *st, const candidates *c, sluice_entry *out,
+                       int64_t *out_count)
+{
+    static const strategy_rule order = { .run = rule_top, .space = SPACE_UNIT };
+    run r = { .in = in, .st = st, .rule = st->kind->rule.run ? &st->kind->rule : &order };
     batch b = { 0 };
     sluice_status status = prepare(s, &r, c);
     if (!status) {
         b = batch_of(&r);
         status = batch_begin(s, &b);
     }
-    if (!status) status = r.rule->run(s, &b);
+    if (!status) close_known(&r, &b);
+    if (!status && !b.failed) status = r.rule->run(s, &b);
+    if (!status) status = b.failed;
     for (int64_t i = 0; i < b.picked && !status; i++) {
-        c->top.entries[i] = b.entry[b.pick[i]];
-        c->top.entries[i].key = ex_order_key(b.score[i]);
+        out[i] = b.entry[b.pick[i]];
+        out[i].key = ex_order_key(b.score[i]);
     }
-    if (!status) c->top.count = b.picked;
+    if (!status) *out_count = b.picked;
     batch_release(&b);
     run_release(&r);
     return status;

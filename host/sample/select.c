@@ -147,6 +147,7 @@ static json_t *describe_inputs(const sluice *s, const selection *e)
         json_object_set_new(in, "per_group", json_integer((json_int_t)a->per_group));
     }
     if (a->balance) json_object_set_new(in, "balance", json_true());
+    if (a->dedupe > 0) json_object_set_new(in, "dedupe", json_real(a->dedupe));
     json_object_set_new(in, "max_bad", json_real(a->max_bad));
     json_object_set_new(in, "math", json_string(manifest_math(s)));
     return in;
@@ -187,6 +188,8 @@ static sluice_status prepare(sluice *s, selection *e)
     if (a->k < 0) FAIL(E_USAGE, "%lld picks make no sense", (long long)a->k);
     if (!(a->max_bad >= 0 && a->max_bad <= 1))
         FAIL(E_USAGE, "the share of bad rows is between 0 and 1, not %g", a->max_bad);
+    if (a->dedupe != 0 && !(a->dedupe >= 1e-6 && a->dedupe <= 2))
+        FAIL(E_USAGE, "dedupe is 0 (off) or a distance of rows of length 1, from 1e-6 to 2, not %g", a->dedupe);
     if (a->exclude_count < 0 || (a->exclude_count && !a->exclude))
         FAIL(E_USAGE, "the list of excluded rows is missing");
     if (e->a.max_bad == 0) e->a.max_bad = 0.01;
@@ -203,16 +206,19 @@ out:
     return st;
 }
 
+/* Where picks stay apart, the order itself is a rule. */
+static bool has_rule(const selection *e, const strategy *st) { return st->kind->rule.run || e->a.dedupe > 0; }
+
 /* Group and balance are the rule's affair.  Where a score leaves few candidates, they limit these too, in proportion:
  * else no row of some group or class might be among them. */
 static pick_rules candidate_rules(const selection *e, const strategy *st)
 {
     const strategy_rule *rule = &st->kind->rule;
     pick_rules r = e->rules;
-    if (!rule->run) return r;
-    r.k = strategy_candidates(st, e->rules.k, e->pool->rows - e->out.count);
+    if (!has_rule(e, st) || r.k == 0) return r;
+    r.k = strategy_candidates(st, e->rules.k, e->pool->rows - e->out.count, e->a.dedupe > 0);
     if (rule->least) r.group = NULL, r.group_count = 0, r.classes = 0, r.per_group = 0;
-    double most = ceil(rule->times * (double)r.per_group);
+    double most = ceil(strategy_times(st, e->rules.k, e->a.dedupe > 0) * (double)r.per_group);
     r.per_group = most < (double)e->pool->rows ? (int64_t)most : e->pool->rows;
     return r;
 }
@@ -385,19 +391,58 @@ out:
 static bool has_rules(const selection *e)
 {
     for (int i = 0; i < e->count; i++)
-        if (e->strategies[i].kind->rule.run) return true;
+        if (has_rule(e, &e->strategies[i])) return true;
     return false;
 }
 
 /* Candidates become picks, where the strategy has a rule for that. */
-static sluice_status run_rules(sluice *s, selection *e)
+static sluice_status run_lists(sluice *s, selection *e)
 {
     sluice_status st = SLUICE_OK;
-    rule_inputs in = { &e->refs, &e->src, &e->rules, e->labelled };
-    for (int i = 0; i < e->count; i++)
-        if (e->strategies[i].kind->rule.run) TRY(rule_run(s, &in, &e->strategies[i], &e->candidates[i]));
-    e->p->info.bytes += e->refs.bytes;
+    rule_inputs in = { &e->refs, &e->src, &e->rules, e->labelled, e->a.dedupe, NULL, 0 };
+    for (int i = 0; i < e->count; i++) {
+        sluice_top_state *top = &e->candidates[i].top;
+        if (has_rule(e, &e->strategies[i]))
+            TRY(rule_run(s, &in, &e->strategies[i], &e->candidates[i], top->entries, &top->count));
+    }
 out:
+    return st;
+}
+
+/* The parts of a mix whose picks stay apart: each has its share and sees what the parts before have taken, and the first
+ * comes again for what is lacking.  Their candidates become what they took, which is then what mix_take() takes. */
+static sluice_status run_parts(sluice *s, selection *e)
+{
+    sluice_status st = SLUICE_OK;
+    sluice_entry *taken = NULL;
+    int64_t *start = NULL; /* [count + 2] where each one's rows start in taken */
+    pick_rules share = e->rules;
+    TRY_NEW(taken, RAW(s, e->rules.k, sluice_entry));
+    TRY_NEW(start, NEW(s, e->count + 2, int64_t));
+    for (int i = 0; i <= e->count; i++) {
+        int part = i % e->count;
+        int64_t left = e->rules.k - start[i], got = 0;
+        share.k = i == e->count || e->parts[part].quota > left ? left : e->parts[part].quota;
+        rule_inputs in = { &e->refs, &e->src, &share, e->labelled, e->a.dedupe, taken, start[i] };
+        if (share.k) TRY(rule_run(s, &in, &e->strategies[part], &e->candidates[part], taken + start[i], &got));
+        start[i + 1] = start[i] + got;
+    }
+    for (int i = 0; i < e->count; i++) e->candidates[i].top.count = 0;
+    for (int i = 0; i <= e->count; i++) {
+        sluice_top_state *top = &e->candidates[i % e->count].top;
+        int64_t n = start[i + 1] - start[i];
+        memcpy(top->entries + top->count, taken + start[i], (size_t)n * sizeof *taken);
+        top->count += n;
+    }
+out:
+    mem_free(taken), mem_free(start);
+    return st;
+}
+
+static sluice_status run_rules(sluice *s, selection *e)
+{
+    sluice_status st = e->parts && e->a.dedupe > 0 ? run_parts(s, e) : run_lists(s, e);
+    e->p->info.bytes += e->refs.bytes;
     return st;
 }
 
@@ -453,7 +498,10 @@ static sluice_status collect(sluice *s, selection *e)
 {
     sluice_status st = e->parts ? collect_mix(s, e) : collect_lists(s, e);
     for (int i = 0; i < e->p->count && !st; i++)
-        if (e->p->list[i].count < e->a.k)
+        if (e->p->list[i].count < e->a.k && e->a.dedupe > 0)
+            log_line(s, SLUICE_WARNING, "%s: %lld picks were asked for, %lld of the candidates are %g apart",
+                     e->p->list[i].strategy.text, (long long)e->a.k, (long long)e->p->list[i].count, e->a.dedupe);
+        else if (e->p->list[i].count < e->a.k)
             log_line(s, SLUICE_WARNING, "%s: %lld picks were asked for, %lld rows could be picked",
                      e->p->list[i].strategy.text, (long long)e->a.k, (long long)e->p->list[i].count);
     e->p->info.quarantined = e->p->bad.count;

@@ -1,6 +1,7 @@
 /* strategies.c - the table made from strategies.def, and the reading of "NAME:key=value". */
 #include "batch.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -135,13 +136,19 @@ out:
 unsigned strategy_reads(const strategy *st) { return st->of ? st->of->reads : st->kind->reads; }
 bool strategy_needs_head(const strategy *st) { return st->of ? st->of->shown.needs_head : st->kind->shown.needs_head; }
 
-int64_t strategy_candidates(const strategy *st, int64_t k, int64_t left)
+double strategy_times(const strategy *st, int64_t k, bool apart)
+{
+    if (st->kind->rule.run) return st->kind->rule.times;
+    return apart && k ? 10 + 1000 / (double)k : 1;
+}
+
+int64_t strategy_candidates(const strategy *st, int64_t k, int64_t left, bool apart)
 {
     const strategy_rule *r = &st->kind->rule;
-    if (!r->run || k == 0) return k;
-    double wanted = r->times * (double)k;
+    if (k == 0 || (!r->run && !apart)) return k;
+    double wanted = ceil(strategy_times(st, k, apart) * (double)k);
     if (wanted < (double)r->least) wanted = (double)r->least;
-    return wanted < (double)left ? (int64_t)wanted + (wanted > (double)(int64_t)wanted) : left;
+    return wanted < (double)left ? (int64_t)wanted : left;
 }
 
 static column column_read(unsigned reads)

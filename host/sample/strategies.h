@@ -76,8 +76,11 @@ sluice_status strategies_parse(sluice *s, const char *text, strategy **out_list,
 sluice_status strategy_parse(sluice *s, const char *text, size_t length, strategy *out);
 unsigned strategy_reads(const strategy *st); /* columns of the scan, for its filter */
 bool strategy_needs_head(const strategy *st);
-/* Candidates for k picks of `left` rows: a function of these alone. */
-int64_t strategy_candidates(const strategy *st, int64_t k, int64_t left);
+/* Candidates for each of k picks, 1 where the strategy has no rule; apart: a score needs more too, since its picks stay
+ * apart. */
+double strategy_times(const strategy *st, int64_t k, bool apart);
+/* Candidates for k picks of `left` rows.  Both are functions of their arguments alone. */
+int64_t strategy_candidates(const strategy *st, int64_t k, int64_t left, bool apart);
 
 strategy_fill fill_column, fill_random, fill_power; /* strategies.c, scores/random.c, scores/power.c */
 static inline uint64_t block_id(const block_facts *b, int64_t i)

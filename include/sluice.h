@@ -224,6 +224,9 @@ typedef struct sluice_score_args {
     uint64_t seed;                     /* random and power- scores */
     const char *out;                   /* .npy path [n, columns] f32; column names in the manifest beside it */
     int force;
+    const sluice_labels *labels; /* rows that outlier scores compare with; NULL: the head's training rows */
+    const int64_t *like;         /* rows that similarity compares with */
+    int64_t like_count;
 } sluice_score_args;
 /* Rows with NaN or infinity are NaN in every column.  An output of the same inputs that is
  * there already is left as it is. */
@@ -250,6 +253,8 @@ typedef struct sluice_select_args {
     int dry_run;     /* check everything, read no features; the lists stay empty */
     double dedupe;   /* no pick nearer than that to another pick or to a labelled row, both divided by their length:
                         1e-6 (equal rows) to 2; 0: off */
+    const int64_t *like; /* rows that similarity compares with; they are never picked */
+    int64_t like_count;
 } sluice_select_args;
 /* One read of the pool for any number of strategies; random alone reads only the rows it picks.  *out_picks holds one
  * list per strategy (mix: one list).  Rows of labels, exclude, and the training rows of a head trained on this very pool

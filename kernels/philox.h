@@ -16,7 +16,8 @@ typedef enum ex_purpose {
     EX_FOLDS = 5 << 27,   /* folds and calibration splits   */
     EX_START = 6 << 27,   /* the first labelled rows        */
     EX_CLUSTER = 7 << 27, /* where k-means begins           */
-    EX_BADGE = 8 << 27    /* BADGE's draws                  */
+    EX_BADGE = 8 << 27,   /* BADGE's draws                  */
+    EX_PASSES = 12 << 27  /* dropout passes of a head       */
 } ex_purpose;
 
 EX_FN void ex_philox(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4])

@@ -7,7 +7,10 @@ static sluice *s;
 static void table(void)
 {
     if (!case_is("the table")) return;
-    static const char *const headless[] = { "random", "kcenter", "kmeans", "cluster-based", "typiclust" };
+    static const char *const headless[] = {
+        "random",           "kcenter",   "kmeans", "cluster-based", "typiclust", "outlier-knn", "outlier-mahalanobis",
+        "outlier-relative", "similarity"
+    };
     int i = 0, power = -1;
     for (; sluice_strategy_at(i); i++) {
         const sluice_strategy *t = sluice_strategy_at(i);

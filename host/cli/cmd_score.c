@@ -4,7 +4,7 @@
 static struct {
     cli_list pool;
     cli_input in;
-    const char *head, *logits, *probs, *score, *out;
+    const char *head, *logits, *probs, *score, *labels, *like, *out;
     int64_t seed;
     bool force;
 } o = { .score = "margin" };
@@ -15,11 +15,16 @@ static const cli_opt opts[] = {
     { "probs", 0, CLI_PATH, "POOL", &o.probs, "instead of a head: any model's probabilities [n, c]" },
     { "score", 0, CLI_WORD, "A,B,...", &o.score, "scores, prediction, confidence, logits; see 'sluice strategies'",
       .alias = "scores" },
+    { "labels", 0, CLI_PATH, "FILE", &o.labels, "labelled rows for outlier scores; none: those the head was trained on",
+      .alias = "labelled" },
+    { "like", 0, CLI_PATH, "FILE", &o.like, "rows for similarity: csv with an id column, or one id a line" },
     { "out", 'o', CLI_PATH, "FILE", &o.out, "the scores [n, columns] f32, .npy", .required = true },
     { "seed", 0, CLI_INT, "N", &o.seed, "of random and power- scores" },
     { "pool", 0, CLI_LIST, "POOL", &o.pool, "the same as a plain POOL argument", .alias = "features" },
     { "ids", 0, CLI_PATH, "FILE", &o.in.ids, "one id a row, .txt .csv .npy" },
     { "tensor", 0, CLI_WORD, "NAME", &o.in.tensor, "which tensor of a .safetensors" },
+    { "classes", 0, CLI_PATH, "FILE", &o.in.classes, "class names of the labels, one a line" },
+    { "same-ids", 0, CLI_FLAG, NULL, &o.in.same_ids, "ids of files made for another pool hold for this one" },
     { "force", 0, CLI_FLAG, NULL, &o.force, "overwrite --out" },
     { 0 },
 };
@@ -28,6 +33,8 @@ static sluice_status run(cli *c)
 {
     sluice_status st = SLUICE_OK;
     sluice_pool *pool = NULL;
+    sluice_labels *labels = NULL;
+    int64_t *like = NULL;
     cli_model model = { 0 };
     sluice_pool_info info;
     sluice_score_args a = {
@@ -36,11 +43,19 @@ static sluice_status run(cli *c)
     TRY(check_output(c, o.out, false));
     TRY(open_model(c, o.head, o.logits, o.probs, &model));
     TRY(open_pool_or_outputs(c, &o.pool, &o.in, o.logits ? o.logits : o.probs, &pool));
+    if (o.labels) TRY(open_labels(c, pool, o.labels, &o.in, &labels));
+    if (o.like) {
+        TRY(check_origin(c, pool, o.like, &o.in));
+        TRY(sluice_rows_load(c->s, pool, o.like, &like, &a.like_count));
+    }
+    a.labels = labels, a.like = like;
     a.head = model.head, a.logits = model.logits, a.probs = model.probs;
     TRY(sluice_score(c->s, pool, &a));
     sluice_pool_get_info(pool, &info);
     log_wrote(o.out, info.rows, "rows", info.rows);
 out:
+    sluice_free(like);
+    sluice_labels_free(labels);
     sluice_pool_free(pool);
     model_release(&model);
     return st;

@@ -10,7 +10,7 @@
 static struct {
     cli_list pool;
     cli_input in;
-    const char *head, *logits, *probs, *strategy, *labels, *exclude, *group, *mix, *out, *link;
+    const char *head, *logits, *probs, *strategy, *labels, *exclude, *like, *group, *mix, *out, *link;
     int64_t k, seed, per_group;
     double max_bad, dedupe;
     bool balance, dry_run, force;
@@ -27,6 +27,8 @@ static const cli_opt opts[] = {
     { "labels", 0, CLI_PATH, "FILE", &o.labels, "rows that have a label and are not picked; a list of ids will do",
       .alias = "labelled" },
     { "exclude", 0, CLI_PATH, "FILE", &o.exclude, "further rows not to pick: csv with an id column, or one id a line" },
+    { "like", 0, CLI_PATH, "FILE", &o.like,
+      "rows for similarity, never picked: csv with an id column, or one id a line" },
     { "group", 0, CLI_PATH, "FILE", &o.group, "csv of id,group: videos, cameras, patients" },
     { "per-group", 0, CLI_INT, "N", &o.per_group, "at most N picks of a group", 1 },
     { "balance", 0, CLI_FLAG, NULL, &o.balance, "spread the picks evenly over the predicted classes" },
@@ -194,7 +196,7 @@ static sluice_status run(cli *c)
     sluice_labels *labels = NULL;
     sluice_picks *picks = NULL;
     cli_model model = { 0 };
-    int64_t *exclude = NULL;
+    int64_t *exclude = NULL, *like = NULL;
     int32_t *group = NULL;
     sluice_select_args a = { .size = sizeof a,
                              .strategies = o.mix ? NULL : o.strategy,
@@ -216,13 +218,17 @@ static sluice_status run(cli *c)
         TRY(check_origin(c, pool, o.exclude, &o.in));
         TRY(sluice_rows_load(c->s, pool, o.exclude, &exclude, &a.exclude_count));
     }
+    if (o.like) {
+        TRY(check_origin(c, pool, o.like, &o.in));
+        TRY(sluice_rows_load(c->s, pool, o.like, &like, &a.like_count));
+    }
     if (o.group) {
         TRY(check_origin(c, pool, o.group, &o.in));
         TRY(sluice_groups_load(c->s, pool, o.group, &group));
         a.per_group = o.per_group;
     }
     a.head = model.head, a.logits = model.logits, a.probs = model.probs;
-    a.labels = labels, a.exclude = exclude, a.group = group;
+    a.labels = labels, a.exclude = exclude, a.like = like, a.group = group;
     TRY(sluice_select(c->s, pool, &a, &picks));
     if (o.dry_run) {
         put_plan(pool, picks);
@@ -234,6 +240,7 @@ static sluice_status run(cli *c)
     report(picks);
 out:
     sluice_free(exclude);
+    sluice_free(like);
     sluice_free(group);
     sluice_labels_free(labels);
     sluice_picks_free(picks);

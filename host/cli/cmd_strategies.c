@@ -43,9 +43,9 @@ static sluice_status run(cli *c)
         puts("\n]");
         return SLUICE_OK;
     }
-    printf("%-18s %-8s %-10s %s\n", "name", "head", "parameters", "what it picks first; source");
+    printf("%-20s %-8s %-19s %s\n", "name", "head", "parameters", "what it picks first; source");
     for (int i = 0; (k = sluice_strategy_at(i)); i++)
-        printf("%-18s %-8s %-10s %s%s%s\n", k->name, head_of(k), *k->parameters ? k->parameters : "-", k->what,
+        printf("%-20s %-8s %-19s %s%s%s\n", k->name, head_of(k), *k->parameters ? k->parameters : "-", k->what,
                *k->paper ? "; " : "", k->paper);
     puts("\nNAME:key=value sets a parameter (power-margin:beta=2); power- goes before any score's name.\n"
          "--mix margin:70,random:30 shares out the picks; --balance and --group work with all of them.");

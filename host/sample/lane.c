@@ -50,7 +50,8 @@ static sluice_status bring_piece(sluice *s, lane *l, sluice_view *x)
 sluice_status lane_open(sluice *s, lane *l, const source *src, int i)
 {
     *l = (lane){ .place = source_place(s, src), .piece = INT64_MAX };
-    l->src = (source){ .kind = src->kind, .head = src->head, .pool = src->pool, .classes = src->classes };
+    l->src = *src;
+    l->src.wide = NULL, l->src.wide_floats = 0;
     l->device = l->place.backend->alloc != NULL;
     sluice_status st = l->device ? exec_new(s, i, &l->place.exec) : SLUICE_OK;
     l->place.exec.math = s->math;

@@ -13,6 +13,7 @@
 #include "lane.h"
 #include "reader.h"
 #include "resident.h"
+#include "scorer.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -25,8 +26,16 @@ enum { PIN_UNIT = 2 << 20 }; /* from here on memory begins and ends with a page 
 typedef struct task {
     block in;       /* owner NULL: not the reader's */
     source_out out; /* what is read of it */
+    float **facts;  /* out.facts */
     lane *lane;     /* at work on it; NULL: done */
 } task;
+
+/* Whether a column is worth the name: a constant one orders nothing. */
+typedef struct seen {
+    float first;
+    int64_t rows;
+    bool varies;
+} seen;
 
 typedef struct scanner {
     pool_scan *scan;
@@ -40,7 +49,10 @@ typedef struct scanner {
     char *memory; /* outputs of all tasks */
     size_t memory_bytes;
     bool pinned;
-    float **score; /* [strategies][rows of a block] */
+    float **score;  /* [strategies][rows of a block] */
+    float **fitted; /* [scorers][rows of a block] */
+    seen *seen;     /* [strategies] */
+    bool logits;
     progress progress;
 } scanner;
 
@@ -65,7 +77,11 @@ static size_t lay_out(scanner *z, unsigned reads, int64_t rows)
         source_out *o = &z->task[i].out;
         for (int j = 0; j < COLUMN_COUNT; j++)
             if (reads >> j & 1) *scores_column(&o->scores, (column)j) = carve(z->memory, &used, rows, sizeof(float));
-        if (z->scan->logits) o->logits = carve(z->memory, &used, rows, (size_t)z->scan->src->classes * sizeof(float));
+        for (int j = 0; j < z->scan->src->scorer_count * SCORER_FACTS; j++) {
+            int64_t width = z->scan->src->scorers[j / SCORER_FACTS].facts[j % SCORER_FACTS];
+            z->task[i].facts[j] = width ? carve(z->memory, &used, rows, (size_t)width * sizeof(float)) : NULL;
+        }
+        if (z->logits) o->logits = carve(z->memory, &used, rows, (size_t)z->scan->src->classes * sizeof(float));
         o->bad = carve(z->memory, &used, rows, 1);
     }
     return used;
@@ -82,7 +98,12 @@ static void pin_outputs(sluice *s, scanner *z)
 static sluice_status outputs_new(sluice *s, scanner *z, unsigned reads, int64_t rows)
 {
     sluice_status st = SLUICE_OK;
+    int scorers = z->scan->src->scorer_count;
     TRY_NEW(z->task, NEW(s, z->tasks, task));
+    for (int64_t i = 0; i < z->tasks; i++) {
+        TRY_NEW(z->task[i].facts, NEW(s, scorers * SCORER_FACTS, float *));
+        z->task[i].out.facts = z->task[i].facts;
+    }
     z->memory_bytes = lay_out(z, reads, rows);
     if (z->lane[0].device) z->memory_bytes = (z->memory_bytes + PIN_UNIT - 1) / PIN_UNIT * PIN_UNIT;
     TRY_NEW(z->memory, RAW(s, (int64_t)z->memory_bytes, char));
@@ -90,6 +111,9 @@ static sluice_status outputs_new(sluice *s, scanner *z, unsigned reads, int64_t 
     pin_outputs(s, z);
     TRY_NEW(z->score, NEW(s, z->scan->count + 1, float *));
     for (int i = 0; i < z->scan->count; i++) TRY_NEW(z->score[i], RAW(s, rows, float));
+    TRY_NEW(z->fitted, NEW(s, scorers, float *));
+    for (int i = 0; i < scorers; i++) TRY_NEW(z->fitted[i], RAW(s, rows, float));
+    TRY_NEW(z->seen, NEW(s, z->scan->count, seen));
 out:
     return st;
 }
@@ -97,8 +121,12 @@ out:
 static void outputs_release(sluice *s, scanner *z)
 {
     for (int i = 0; z->score && i < z->scan->count; i++) mem_free(z->score[i]);
+    for (int i = 0; z->fitted && i < z->scan->src->scorer_count; i++) mem_free(z->fitted[i]);
+    for (int64_t i = 0; z->task && i < z->tasks; i++) mem_free(z->task[i].facts);
     if (z->pinned) s->backend->unpin(&s->exec, z->memory);
     mem_free(z->score);
+    mem_free(z->fitted);
+    mem_free(z->seen);
     mem_free(z->memory);
     mem_free(z->task);
 }
@@ -175,18 +203,49 @@ out:
     return st;
 }
 
+static void end_scorers(sluice *s, scanner *z, const task *t)
+{
+    const source *src = z->scan->src;
+    scorer_rows r = { .n = t->in.rows, .logits = t->out.logits, .classes = src->classes, .bad = t->out.bad };
+    for (int j = 0; j < COLUMN_COUNT; j++) r.column[j] = scores_get(&t->out.scores, (column)j);
+    for (int i = 0; i < src->scorer_count; i++) {
+        for (int j = 0; j < SCORER_FACTS; j++) r.facts[j] = t->facts[i * SCORER_FACTS + j];
+        scorer_end(s, &src->scorers[i], &r, z->fitted[i]);
+    }
+}
+
+static void look(seen *v, const float *score, int64_t n)
+{
+    for (int64_t i = 0; i < n && !v->varies; i++) {
+        if (score[i] != score[i]) continue;
+        if (v->rows++ == 0) v->first = score[i];
+        v->varies = score[i] != v->first;
+    }
+}
+
+static void warn_of_constants(sluice *s, const scanner *z)
+{
+    for (int i = 0; z->seen && i < z->scan->count; i++)
+        if (z->seen[i].rows > 1 && !z->seen[i].varies)
+            log_line(s, SLUICE_WARNING, "%s: every row scores %g, so their order is that of the hash",
+                     z->scan->strategies[i].text, (double)z->seen[i].first);
+}
+
 static sluice_status use(sluice *s, scanner *z, const task *t)
 {
     pool_scan *scan = z->scan;
+    end_scorers(s, z, t);
     block_facts f = { .first_row = t->in.first_row,
                       .rows = t->in.rows,
                       .bad = t->out.bad,
+                      .fitted = (const float *const *)z->fitted,
                       .seed = scan->seed,
                       .labelled = scan->labelled,
                       .threads = s->threads,
                       .ids = scan->pool->ids ? scan->pool->ids + t->in.first_row : NULL };
     for (int j = 0; j < COLUMN_COUNT; j++) f.column[j] = scores_get(&t->out.scores, (column)j);
     for (int i = 0; i < scan->count; i++) scan->strategies[i].kind->fill(&scan->strategies[i], &f, z->score[i]);
+    for (int i = 0; i < scan->count; i++) look(&z->seen[i], z->score[i], f.rows);
     collect_bad(&scan->bad, &f);
     sluice_status st = quarantine_check(s, &scan->bad, scan->pool, scan->max_bad);
     return st ? st : scan->take(s, scan->user, &(scan_block){ f, z->score, t->out.logits });
@@ -245,12 +304,16 @@ static sluice_status open_lanes(sluice *s, scanner *z)
     return SLUICE_OK;
 }
 
-/* A row's logits may be longer than the row. */
+/* A row's logits and facts may be longer than the row. */
 static int64_t most_rows(const sluice *s, const scanner *z)
 {
     int64_t rows = z->scan->src->pool->rows < BLOCK_ROWS ? z->scan->src->pool->rows : BLOCK_ROWS;
-    if (!z->scan->logits) return rows;
-    int64_t fit = (int64_t)(s->mem_bytes / 8 / sizeof(float)) / z->scan->src->classes / z->tasks;
+    const source *src = z->scan->src;
+    int64_t floats = z->logits ? src->classes : 0;
+    for (int i = 0; i < src->scorer_count; i++)
+        for (int j = 0; j < SCORER_FACTS; j++) floats += src->scorers[i].facts[j];
+    if (floats == 0) return rows;
+    int64_t fit = (int64_t)(s->mem_bytes / 8 / sizeof(float)) / floats / z->tasks;
     return fit < 1 ? 1 : fit < rows ? fit : rows;
 }
 
@@ -283,6 +346,9 @@ static sluice_status open_all(sluice *s, scanner *z)
     pool_scan *scan = z->scan;
     unsigned reads = scan->columns;
     for (int i = 0; i < scan->count; i++) reads |= strategy_reads(&scan->strategies[i]);
+    z->logits = scan->logits;
+    for (int i = 0; i < scan->src->scorer_count; i++)
+        z->logits |= (scan->src->scorers[i].kind->wants & WANTS_LOGITS) != 0;
     TRY(open_lanes(s, z));
     if (resident_whole(s, scan->src->pool)) {
         TRY(outputs_new(s, z, reads, longest(s)));
@@ -320,6 +386,7 @@ sluice_status pool_scan_run(sluice *s, pool_scan *scan)
         TRY(run(s, z));
     }
     progress_end(s, &z->progress);
+    warn_of_constants(s, z);
     if (z->reader) scan->bytes = reader_bytes(z->reader);
     scan->seconds = clock_seconds() - began;
 out:

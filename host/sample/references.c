@@ -75,7 +75,7 @@ out:
 }
 
 /* The SAMPLE_ROWS rows of lowest hash: the top op over equal scores. */
-static sluice_status draw_sample(sluice *s, const references *r, row_set *set)
+sluice_status references_draw(sluice *s, const references *r, row_set *set)
 {
     enum { PIECE = 1 << 16 };
     sluice_status st = SLUICE_OK;
@@ -151,7 +151,7 @@ out:
     return st;
 }
 
-static sluice_status drop_bad(sluice *s, row_set *set)
+sluice_status row_set_drop_bad(sluice *s, row_set *set)
 {
     if (set->n == 0) return SLUICE_OK;
     uint8_t *bad = RAW(s, set->n, uint8_t);
@@ -178,7 +178,7 @@ sluice_status references_labelled(sluice *s, references *r, space where, const r
     if (r->has_labelled[where]) return SLUICE_OK;
     TRY(r->labels ? take_labels(s, r, set) : take_training_rows(s, r, set));
     TRY(references_gather(s, r, where, set));
-    TRY(drop_bad(s, set));
+    TRY(row_set_drop_bad(s, set));
     r->has_labelled[where] = true;
 out:
     if (st) row_set_release(set);
@@ -191,9 +191,9 @@ sluice_status references_sample(sluice *s, references *r, space where, const row
     row_set *set = &r->sample[where];
     *out_set = set;
     if (r->has_sample[where]) return SLUICE_OK;
-    TRY(draw_sample(s, r, set));
+    TRY(references_draw(s, r, set));
     TRY(references_gather(s, r, where, set));
-    TRY(drop_bad(s, set));
+    TRY(row_set_drop_bad(s, set));
     r->has_sample[where] = true;
 out:
     if (st) row_set_release(set);

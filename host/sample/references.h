@@ -33,6 +33,8 @@ void references_release(references *r);
 /* Rows that hold a NaN or an infinity are left out.  The sets stay the references'.  Fail with E_USAGE (no head for
  * SPACE_HEAD) or E_MEMORY. */
 sluice_status references_labelled(sluice *s, references *r, space where, const row_set **out_set);
+/* The sample's rows without their vectors, bad ones among them; the caller's. */
+sluice_status references_draw(sluice *s, const references *r, row_set *out_set);
 sluice_status references_sample(sluice *s, references *r, space where, const row_set **out_set);
 
 int64_t references_width(const references *r, space where);
@@ -40,6 +42,8 @@ sluice_entry references_entry(const references *r, int64_t row); /* without a ke
 void entries_sort_by_hash(sluice_entry *e, int64_t n);
 /* set->x [n, d] of the rows of set->entry. */
 sluice_status references_gather(sluice *s, references *r, space where, row_set *set);
+/* Without the rows that hold a NaN or an infinity. */
+sluice_status row_set_drop_bad(sluice *s, row_set *set);
 void row_set_release(row_set *set);
 
 #endif

@@ -6,6 +6,7 @@
 #include "formats.h"
 #include "manifest.h"
 #include "pool_scan.h"
+#include "scorer.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -29,7 +30,11 @@ typedef struct scoring {
     int part_count;
     unsigned columns; /* READS() of the parts that are no strategies */
     bool logits;
-    int64_t width; /* floats of a row of the file */
+    int64_t width;  /* floats of a row of the file */
+    exclusions out; /* not in the reference sample */
+    references refs;
+    scorer_set scorers;
+    int64_t labelled;
     outfile *file;
     float *row; /* [rows of a block, width], grown */
     int64_t row_floats;
@@ -96,6 +101,10 @@ static sluice_status check_source(sluice *s, scoring *e)
         unsigned reads = p->kind == PART_STRATEGY ? strategy_reads(&e->strategies[p->strategy]) : ~0u;
         if (reads && e->src.kind == SOURCE_FEATURES)
             return sluice_fail(s, SLUICE_E_USAGE, "'%s' needs a head, or logits, or probs", p->text);
+        if (p->kind == PART_STRATEGY) {
+            sluice_status st = scorer_check_source(s, &e->strategies[p->strategy], &e->src);
+            if (st) return st;
+        }
         if (p->kind == PART_STRATEGY && reads & READS(COLUMN_ENERGY) && e->src.kind == SOURCE_PROBS)
             return sluice_fail(s, SLUICE_E_USAGE, "'%s' needs logits: probabilities sum to 1 whatever the evidence",
                                p->text);
@@ -147,6 +156,8 @@ static json_t *describe_inputs(const sluice *s, const scoring *e)
     if (e->a.head) json_object_set_new(in, "head", manifest_head(e->a.head));
     if (e->a.logits) json_object_set_new(in, "logits", manifest_pool(e->a.logits));
     if (e->a.probs) json_object_set_new(in, "probs", manifest_pool(e->a.probs));
+    if (e->a.labels) json_object_set_new(in, "labels", manifest_labels(e->a.labels));
+    if (e->a.like_count) json_object_set_new(in, "like", manifest_array(e->a.like, e->a.like_count, sizeof *e->a.like));
     json_object_set_new(in, "scores", json_string(e->a.scores));
     json_object_set_new(in, "seed", manifest_seed(e->a.seed));
     json_object_set_new(in, "math", json_string(manifest_math(s)));
@@ -181,6 +192,22 @@ static sluice_status write_manifest(sluice *s, const scoring *e, const char *pat
     return st;
 }
 
+static sluice_status fit_scorers(sluice *s, scoring *e)
+{
+    sluice_status st = SLUICE_OK;
+    const sluice_score_args *a = &e->a;
+    scorer_inputs in = {
+        .refs = &e->refs, .src = &e->src, .like = a->like, .like_count = a->like_count, .labelled = e->labelled
+    };
+    if (a->like_count < 0 || (a->like_count && !a->like)) FAIL(E_USAGE, "the list of rows to be like is missing");
+    TRY(exclusions_init(s, &e->out, e->pool, a->labels, NULL, 0, a->head));
+    e->refs = (references){ .pool = e->pool, .head = a->head, .labels = a->labels, .out = &e->out, .seed = a->seed };
+    TRY(scorer_set_fit(s, &e->scorers, e->strategies, e->strategy_count, &in));
+    e->src.scorers = e->scorers.list, e->src.scorer_count = e->scorers.count;
+out:
+    return st;
+}
+
 static sluice_status run(sluice *s, scoring *e)
 {
     sluice_status st = SLUICE_OK;
@@ -201,6 +228,8 @@ static sluice_status run(sluice *s, scoring *e)
         log_line(s, SLUICE_INFO, "'%s' is there already, made from the same inputs", e->a.out);
         goto out;
     }
+    e->labelled = e->a.labels ? e->a.labels->count : e->a.head ? e->a.head->train_count : 0;
+    TRY(fit_scorers(s, e));
     char header[NPY_HEADER_BYTES];
     size_t header_bytes = npy_header(header, "<f4", 2, (int64_t[]){ e->pool->rows, e->width });
     TRY(outfile_open(s, e->a.out, true, &e->file));
@@ -215,7 +244,7 @@ static sluice_status run(sluice *s, scoring *e)
                        .max_bad = 1,
                        .take = write_block,
                        .user = e,
-                       .labelled = e->a.head ? e->a.head->train_count : 0,
+                       .labelled = e->labelled,
                        .task = "score" };
     TRY(pool_scan_run(s, &scan));
     if (scan.bad.count)
@@ -241,6 +270,9 @@ sluice_status sluice_score(sluice *s, const sluice_pool *pool, const sluice_scor
     sluice_status st = run(s, &e);
     outfile_abort(e.file);
     source_release(s, &e.src);
+    scorer_set_release(&e.scorers);
+    references_release(&e.refs);
+    exclusions_release(&e.out);
     mem_free(e.strategies);
     mem_free(e.parts);
     mem_free(e.row);

@@ -14,6 +14,7 @@
 #include "picks.h"
 #include "reader.h"
 #include "rule_run.h"
+#include "scorer.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@ typedef struct selection {
     candidates *candidates; /* [count] */
     exclusions out;
     references refs;
+    scorer_set scorers;
     int64_t labelled;
     /* rows picked by any list, ascending, and what is known of them */
     int64_t *row;
@@ -67,6 +69,7 @@ static void selection_release(sluice *s, selection *e)
     mem_free(e->parts);
     source_release(s, &e->src);
     references_release(&e->refs);
+    scorer_set_release(&e->scorers);
     exclusions_release(&e->out);
     sluice_picks_free(e->p);
 }
@@ -94,6 +97,8 @@ static sluice_status check_source(sluice *s, const selection *e)
 {
     for (int i = 0; i < e->count; i++) {
         unsigned reads = strategy_reads(&e->strategies[i]);
+        sluice_status st = scorer_check_source(s, &e->strategies[i], &e->src);
+        if (st) return st;
         if (strategy_needs_head(&e->strategies[i]) && e->src.kind == SOURCE_FEATURES)
             return sluice_fail(s, SLUICE_E_USAGE, "strategy '%s' needs a head, or logits, or probs",
                                e->strategies[i].text);
@@ -137,6 +142,10 @@ static json_t *describe_inputs(const sluice *s, const selection *e)
     if (a->labels) json_object_set_new(in, "labels", manifest_labels(a->labels));
     json_object_set_new(in, "excluded", manifest_array(e->out.bits, e->out.words, sizeof *e->out.bits));
     json_object_set_new(json_object_get(in, "excluded"), "count", json_integer((json_int_t)e->out.count));
+    if (a->like_count) {
+        json_object_set_new(in, "like", manifest_array(a->like, a->like_count, sizeof *a->like));
+        json_object_set_new(json_object_get(in, "like"), "count", json_integer((json_int_t)a->like_count));
+    }
     json_object_set_new(in, "strategies", names);
     if (a->mix) json_object_set_new(in, "mix", json_string(a->mix));
     json_object_set_new(in, "k", json_integer((json_int_t)a->k));
@@ -181,6 +190,19 @@ out:
     return st;
 }
 
+/* Rows named by like are known already. */
+static sluice_status exclude_like(sluice *s, selection *e)
+{
+    for (int64_t i = 0; i < e->a.like_count; i++) {
+        int64_t row = e->a.like[i];
+        if (row < 0 || row >= e->pool->rows)
+            return sluice_fail(s, SLUICE_E_USAGE, "row %lld to be like is not one of the pool's %lld", (long long)row,
+                               (long long)e->pool->rows);
+        exclusions_add(&e->out, row);
+    }
+    return SLUICE_OK;
+}
+
 static sluice_status prepare(sluice *s, selection *e)
 {
     sluice_status st = SLUICE_OK;
@@ -197,6 +219,8 @@ static sluice_status prepare(sluice *s, selection *e)
     TRY(source_init(s, &e->src, e->pool, a->head, a->logits, a->probs));
     TRY(check_source(s, e));
     TRY(exclusions_init(s, &e->out, e->pool, a->labels, a->exclude, a->exclude_count, a->head));
+    if (a->like_count < 0 || (a->like_count && !a->like)) FAIL(E_USAGE, "the list of rows to be like is missing");
+    TRY(exclude_like(s, e));
     TRY(set_rules(s, e));
     e->refs = (references){ .pool = e->pool, .head = a->head, .labels = a->labels, .out = &e->out, .seed = a->seed };
     e->labelled = a->labels ? a->labels->count : a->head ? a->head->train_count : 0;
@@ -260,8 +284,18 @@ out:
 static bool needs_scan(const selection *e)
 {
     for (int i = 0; i < e->count; i++)
-        if (strategy_needs_head(&e->strategies[i])) return true;
+        if (strategy_needs_head(&e->strategies[i]) || strategy_scores_by(&e->strategies[i])->scorer) return true;
     return e->a.balance != 0;
+}
+
+static sluice_status fit_scorers(sluice *s, selection *e)
+{
+    scorer_inputs in = {
+        .refs = &e->refs, .src = &e->src, .like = e->a.like, .like_count = e->a.like_count, .labelled = e->labelled
+    };
+    sluice_status st = scorer_set_fit(s, &e->scorers, e->strategies, e->count, &in);
+    e->src.scorers = e->scorers.list, e->src.scorer_count = e->scorers.count;
+    return st;
 }
 
 static sluice_status scan(sluice *s, selection *e)
@@ -278,6 +312,7 @@ static sluice_status scan(sluice *s, selection *e)
                        .take = take_block,
                        .user = e,
                        .task = "scan" };
+    TRY(fit_scorers(s, e));
     TRY(start_candidates(s, e));
     TRY(pool_scan_run(s, &scan));
     TRY(finish_candidates(s, e));

@@ -6,6 +6,7 @@
 #include "backends.h"
 #include "device.h"
 #include "exact.h"
+#include "scorer.h"
 
 #include <math.h>
 #include <string.h>
@@ -35,6 +36,7 @@ source_out source_out_from(const source *src, source_out out, int64_t row)
         if (scores_get(&out.scores, (column)j)) *scores_column(&out.scores, (column)j) += row;
     if (out.logits) out.logits += row * src->classes;
     out.bad += row;
+    out.facts_from += row;
     return out;
 }
 
@@ -71,7 +73,7 @@ sluice_status source_init(sluice *s, source *src, const sluice_pool *pool, const
 
 place source_place(const sluice *s, const source *src)
 {
-    return src->kind == SOURCE_HEAD ? place_here(s) : place_cpu(s);
+    return src->kind == SOURCE_HEAD || src->scorer_count ? place_here(s) : place_cpu(s);
 }
 
 void source_release(sluice *s, source *src)
@@ -176,6 +178,22 @@ out:
     return st;
 }
 
+/* A deferred exec goes on with these after the scores' ops. */
+static sluice_status begin_facts(sluice *s, const source *src, const source_out *out)
+{
+    sluice_status st = SLUICE_OK;
+    for (int i = 0; i < src->scorer_count && out->facts && !st; i++) {
+        const scorer *q = &src->scorers[i];
+        float *to[SCORER_FACTS];
+        for (int j = 0; j < SCORER_FACTS; j++) {
+            float *facts = out->facts[i * SCORER_FACTS + j];
+            to[j] = facts ? facts + out->facts_from * q->facts[j] : NULL;
+        }
+        st = scorer_begin(s, q, src->x, to);
+    }
+    return st;
+}
+
 sluice_status source_begin(sluice *s, source *src, sluice_view x, const source_out *out)
 {
     sluice_status st = SLUICE_OK;
@@ -186,8 +204,9 @@ sluice_status source_begin(sluice *s, source *src, sluice_view x, const source_o
     if (x.type == SLUICE_F64 || src->kind == SOURCE_PROBS || (outputs && x.type != SLUICE_F32))
         TRY(widen(s, src, &src->x));
     if (src->kind != SOURCE_HEAD || !some_column(&out->scores)) TRY(find_bad(s, src->x, out->bad));
-    if (src->kind == SOURCE_HEAD) return head_scan(s, src->head, src->x, &out->scores, out->logits);
+    if (src->kind == SOURCE_HEAD) TRY(head_scan(s, src->head, src->x, &out->scores, out->logits));
     if (outputs) TRY(begin_outputs(s, src, out));
+    TRY(begin_facts(s, src, out));
 out:
     return st;
 }

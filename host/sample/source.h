@@ -12,8 +12,10 @@ typedef enum source_kind { SOURCE_FEATURES, SOURCE_HEAD, SOURCE_LOGITS, SOURCE_P
 typedef struct source {
     source_kind kind;
     const sluice_head *head;
-    const sluice_pool *pool; /* whose rows are read: features, logits or probabilities */
-    int classes;             /* 0: FEATURES */
+    const sluice_pool *pool;      /* whose rows are read: features, logits or probabilities */
+    int classes;                  /* 0: FEATURES */
+    const struct scorer *scorers; /* [scorer_count] whose ops run along, borrowed */
+    int scorer_count;
     /* of the block under way, where ops compute */
     float *wide; /* rows as f32 where the type needs it, grown */
     int64_t wide_floats;
@@ -31,6 +33,8 @@ place source_place(const sluice *s, const source *src);
 typedef struct source_out {
     sluice_scores scores; /* those not NULL; 7fc00000 in every column of a row without finite logits */
     float *logits;        /* [rows, classes] or NULL */
+    float *const *facts;  /* [SCORER_FACTS * scorers] of each scorer (scorer.h), or NULL: no ops of theirs */
+    int64_t facts_from;   /* the row of facts that the first row's go to */
     uint8_t *bad;         /* [rows] 1 where the row's own values hold a NaN or an infinity */
 } source_out;
 

@@ -1,5 +1,6 @@
 /* strategies.c - the table made from strategies.def, and the reading of "NAME:key=value". */
 #include "batch.h"
+#include "scorer.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -7,15 +8,26 @@
 
 static const strategy_kind kinds[] = {
 #define STRATEGY(name, reads, fill, parameters, what, paper, cost)                                                     \
-    { { name, parameters, (reads) != 0, what, paper, cost }, reads, fill, { .run = NULL } },
+    { { name, parameters, (reads) != 0, what, paper, cost }, reads, fill, { .run = NULL }, NULL },
+#define FITTED(name, scorer, reads, parameters, what, paper, cost)                                                     \
+    { { name, parameters, (reads) != 0, what, paper, cost }, reads, fill_fitted, { .run = NULL }, &(scorer) },
 #define BATCH(name, reads, fill, times, least, weight, rule, space, needs, parameters, what, paper, cost)              \
     { { name, parameters, (reads) || (weight) || ((needs)&NEEDS_LOGITS), what, paper, cost },                          \
       reads,                                                                                                           \
       fill,                                                                                                            \
-      { times, least, weight, rule, space, needs } },
+      { times, least, weight, rule, space, needs },                                                                    \
+      NULL },
+#define FITTED_BATCH(name, scorer, reads, times, least, weight, rule, space, needs, parameters, what, paper, cost)     \
+    { { name, parameters, (reads) || (weight) || ((needs)&NEEDS_LOGITS), what, paper, cost },                          \
+      reads,                                                                                                           \
+      fill_fitted,                                                                                                     \
+      { times, least, weight, rule, space, needs },                                                                    \
+      &(scorer) },
 #include "strategies.def"
 #undef STRATEGY
+#undef FITTED
 #undef BATCH
+#undef FITTED_BATCH
 };
 enum { KINDS = sizeof kinds / sizeof *kinds, POWER = KINDS - 1 };
 static const char power_prefix[] = "power-";
@@ -31,11 +43,20 @@ static const strategy_kind *find_kind(const char *name)
 
 static sluice_status unknown_strategy(sluice *s, const char *name)
 {
-    char names[512];
+    char names[1024];
     size_t used = 0;
     for (int i = 0; i < KINDS && used < sizeof names; i++)
         used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", kinds[i].shown.name);
     return sluice_hint(s, sluice_fail(s, SLUICE_E_USAGE, "there is no strategy '%s'", name), "strategies: %s", names);
+}
+
+/* Parameters that are words: of=predicted, of=all. */
+static bool parse_word(const char *text, double *out_value)
+{
+    static const char *const words[] = { "predicted", "all" };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(words[i], text) == 0) return *out_value = (double)i, true;
+    return false;
 }
 
 /* The k-th "key=value" of a kind's parameters: its key's length, *out_value its default; 0 behind the last. */
@@ -50,7 +71,7 @@ static size_t parameter(const strategy_kind *kind, int k, const char **out_key, 
     char value[32];
     snprintf(value, sizeof value, "%.*s", (int)(p[key] ? strcspn(p + key + 1, ":") : 0), p[key] ? p + key + 1 : "");
     *out_key = p;
-    return key && parse_f64(value, out_value) ? key : 0;
+    return key && (parse_f64(value, out_value) || parse_word(value, out_value)) ? key : 0;
 }
 
 static sluice_status set_parameter(sluice *s, strategy *st, const char *name, const char *setting)
@@ -62,9 +83,11 @@ static sluice_status set_parameter(sluice *s, strategy *st, const char *name, co
         size_t n = parameter(st->kind, k, &key, &value);
         if (!n) break;
         if (n != length || strncmp(key, setting, n) != 0) continue;
-        if (!setting[n] || !parse_f64(setting + n + 1, &value) || value < 0)
-            return sluice_fail(s, SLUICE_E_USAGE, "strategy '%s' takes %.*s=NUMBER, zero or more, not '%s'", name,
-                               (int)n, key, setting);
+        bool word = !parse_f64((char[]){ key[n + 1], 0 }, &value);
+        const char *text = setting + n + (setting[n] == '=');
+        if (word ? !parse_word(text, &value) : !parse_f64(text, &value) || value < 0)
+            return sluice_fail(s, SLUICE_E_USAGE, "strategy '%s' takes %.*s=%s, not '%s'", name, (int)n, key,
+                               word ? "predicted or all" : "NUMBER, zero or more", setting);
         st->value[k] = value;
         return SLUICE_OK;
     }
@@ -133,8 +156,17 @@ out:
     return st;
 }
 
-unsigned strategy_reads(const strategy *st) { return st->of ? st->of->reads : st->kind->reads; }
-bool strategy_needs_head(const strategy *st) { return st->of ? st->of->shown.needs_head : st->kind->shown.needs_head; }
+const strategy_kind *strategy_scores_by(const strategy *st) { return st->of ? st->of : st->kind; }
+unsigned strategy_reads(const strategy *st) { return strategy_scores_by(st)->reads; }
+bool strategy_needs_head(const strategy *st) { return strategy_scores_by(st)->shown.needs_head; }
+
+void strategy_score_values(const strategy *st, double *out)
+{
+    const char *key;
+    memcpy(out, st->value, sizeof st->value);
+    for (int k = 0; st->of && k < STRATEGY_PARAMETERS; k++)
+        if (!parameter(st->of, k, &key, &out[k])) out[k] = 0;
+}
 
 double strategy_times(const strategy *st, int64_t k, bool apart)
 {
@@ -160,6 +192,11 @@ static column column_read(unsigned reads)
 
 void fill_column(const strategy *st, const block_facts *b, float *out)
 {
-    const float *from = b->column[column_read((st->of ? st->of : st->kind)->reads)];
+    const float *from = b->column[column_read(strategy_scores_by(st)->reads)];
     memcpy(out, from, (size_t)b->rows * sizeof *out);
+}
+
+void fill_fitted(const strategy *st, const block_facts *b, float *out)
+{
+    memcpy(out, b->fitted[st->scorer], (size_t)b->rows * sizeof *out);
 }

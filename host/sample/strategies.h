@@ -23,6 +23,7 @@ typedef struct block_facts {
     int64_t first_row, rows;
     const uint64_t *ids;               /* [rows], or NULL: id = row */
     const float *column[COLUMN_COUNT]; /* [rows] each; NULL: not computed */
+    const float *const *fitted;        /* [scorers][rows] */
     const uint8_t *bad;                /* [rows] 1: the row holds a NaN or an infinity; NULL: not looked at */
     uint64_t seed;
     int64_t labelled; /* rows labelled so far: a new round draws anew */
@@ -45,6 +46,8 @@ enum {
     NEEDS_TARGETS = 4 /* the classes of labelled rows */
 };
 
+struct scorer_kind;
+typedef struct scorer_kind scorer_kind; /* scorer.h */
 struct batch;
 typedef struct strategy_rule {
     /* candidates: the first max(times * k, least) by the score that fill gives */
@@ -61,6 +64,7 @@ typedef struct strategy_kind {
     unsigned reads;        /* READS() of columns */
     strategy_fill *fill;
     strategy_rule rule;
+    const scorer_kind *scorer; /* what fill copies was fitted by; NULL: nothing was */
 } strategy_kind;
 
 enum { STRATEGY_PARAMETERS = 4 };
@@ -68,6 +72,7 @@ struct strategy {
     const strategy_kind *kind;
     const strategy_kind *of;           /* power-SCORE: the score's kind; else NULL */
     double value[STRATEGY_PARAMETERS]; /* in the order of kind's parameters */
+    int scorer;                        /* which of a scan's scorers fills its column */
     char text[128];                    /* as asked for */
 };
 
@@ -82,7 +87,10 @@ double strategy_times(const strategy *st, int64_t k, bool apart);
 /* Candidates for k picks of `left` rows.  Both are functions of their arguments alone. */
 int64_t strategy_candidates(const strategy *st, int64_t k, int64_t left, bool apart);
 
-strategy_fill fill_column, fill_random, fill_power; /* strategies.c, scores/random.c, scores/power.c */
+const strategy_kind *strategy_scores_by(const strategy *st); /* power-SCORE: the score's kind */
+void strategy_score_values(const strategy *st, double *out); /* its parameters; power-SCORE: the score's defaults */
+
+strategy_fill fill_column, fill_fitted, fill_random, fill_power; /* strategies.c, scores/random.c, scores/power.c */
 static inline uint64_t block_id(const block_facts *b, int64_t i)
 {
     return b->ids ? b->ids[i] : (uint64_t)(b->first_row + i);

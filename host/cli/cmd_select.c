@@ -14,7 +14,7 @@ static struct {
     int64_t k, seed, per_group;
     double max_bad, dedupe;
     bool balance, dry_run, force;
-} o = { .strategy = "margin", .per_group = 1, .max_bad = 0.01 };
+} o = { .strategy = "auto", .per_group = 1, .max_bad = 0.01 };
 
 static const cli_opt opts[] = {
     { "count", 'k', CLI_INT, "N", &o.k, "rows to pick for each strategy", .required = true },

@@ -160,7 +160,7 @@ static batch batch_of(const run *r)
     const pick_rules *rules = r->in->rules;
     const sluice_labels *labels = r->in->refs->labels;
     static const row_set none;
-    const row_set *sample = r->sample ? r->sample : &none;
+    const row_set *sample = r->sample ? r->sample : &none, *labelled = r->labelled ? r->labelled : &none;
     const row_set *unit = r->unit.x ? &r->unit : &r->candidates;
     return (batch){ .k = rules->k < r->candidates.n ? rules->k : r->candidates.n,
                     .seed = rules->seed,
@@ -180,10 +180,10 @@ static batch batch_of(const run *r)
                     .prediction = r->prediction,
                     .unit = unit->x,
                     .width = unit->d,
-                    .m = r->labelled->n,
-                    .labelled = r->labelled->x,
-                    .labelled_entry = r->labelled->entry,
-                    .target = r->labelled->target,
+                    .m = labelled->n,
+                    .labelled = labelled->x,
+                    .labelled_entry = labelled->entry,
+                    .target = labelled->target,
                     .r = sample->n,
                     .sample = sample->x,
                     .drawn = sample->entry };

@@ -93,6 +93,14 @@ out:
     return st;
 }
 
+static void resolve_strategies(selection *e)
+{
+    const sluice_select_args *a = &e->a;
+    e->labelled = a->labels ? a->labels->count : a->head ? a->head->train_count : 0;
+    int classes = e->src.classes ? e->src.classes : a->labels ? a->labels->classes : 0;
+    for (int i = 0; i < e->count; i++) strategy_resolve(&e->strategies[i], e->labelled, classes, e->src.classes > 0);
+}
+
 static sluice_status check_source(sluice *s, const selection *e)
 {
     for (int i = 0; i < e->count; i++) {
@@ -217,13 +225,13 @@ static sluice_status prepare(sluice *s, selection *e)
     if (e->a.max_bad == 0) e->a.max_bad = 0.01;
     TRY(parse_strategies(s, e));
     TRY(source_init(s, &e->src, e->pool, a->head, a->logits, a->probs));
+    resolve_strategies(e);
     TRY(check_source(s, e));
     TRY(exclusions_init(s, &e->out, e->pool, a->labels, a->exclude, a->exclude_count, a->head));
     if (a->like_count < 0 || (a->like_count && !a->like)) FAIL(E_USAGE, "the list of rows to be like is missing");
     TRY(exclude_like(s, e));
     TRY(set_rules(s, e));
     e->refs = (references){ .pool = e->pool, .head = a->head, .labels = a->labels, .out = &e->out, .seed = a->seed };
-    e->labelled = a->labels ? a->labels->count : a->head ? a->head->train_count : 0;
     TRY(fill_picks(s, e, e->p));
     TRY_NEW(e->candidates, NEW(s, e->count, candidates));
 out:

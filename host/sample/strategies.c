@@ -34,7 +34,8 @@ static const char power_prefix[] = "power-";
 
 const sluice_strategy *sluice_strategy_at(int i) { return i < 0 || i >= KINDS ? NULL : &kinds[i].shown; }
 
-static const strategy_kind *find_kind(const char *name)
+/* Not inlined: gcc 12 then believes that some of the names cannot be equal, and warns. */
+static __attribute__((noinline)) const strategy_kind *find_kind(const char *name)
 {
     for (int i = 0; i < POWER; i++)
         if (strcmp(kinds[i].shown.name, name) == 0) return &kinds[i];
@@ -166,6 +167,24 @@ void strategy_score_values(const strategy *st, double *out)
     memcpy(out, st->value, sizeof st->value);
     for (int k = 0; st->of && k < STRATEGY_PARAMETERS; k++)
         if (!parameter(st->of, k, &key, &out[k])) out[k] = 0;
+}
+
+/* Few labels say little about where the head is unsure, and a typical row of every region says more; with some labels a
+ * class the head's doubts win (docs/strategies.md has the figures). */
+void strategy_resolve(strategy *st, int64_t labelled, int classes, bool has_scores)
+{
+    const char *key;
+    if (st->kind->rule.run != rule_auto) return;
+    bool few = !has_scores || classes == 0 || (double)labelled < st->value[0] * (double)classes;
+    st->kind = find_kind(few ? "typiclust" : "margin-kmeans");
+    for (int k = 0; k < STRATEGY_PARAMETERS; k++) st->value[k] = 0, parameter(st->kind, k, &key, &st->value[k]);
+}
+
+/* In the table, so that "auto" has a line there; strategy_resolve() has replaced it before anything runs. */
+sluice_status rule_auto(sluice *s, batch *b)
+{
+    (void)b;
+    return sluice_fail(s, SLUICE_E_INTERNAL, "the strategy 'auto' was not resolved");
 }
 
 double strategy_times(const strategy *st, int64_t k, bool apart)

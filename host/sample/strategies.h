@@ -81,6 +81,8 @@ sluice_status strategies_parse(sluice *s, const char *text, strategy **out_list,
 sluice_status strategy_parse(sluice *s, const char *text, size_t length, strategy *out);
 unsigned strategy_reads(const strategy *st); /* columns of the scan, for its filter */
 bool strategy_needs_head(const strategy *st);
+/* "auto" becomes the strategy that it stands for; its text stays.  classes 0: not known, then labels are few. */
+void strategy_resolve(strategy *st, int64_t labelled, int classes, bool has_scores);
 /* Candidates for each of k picks, 1 where the strategy has no rule; apart: a score needs more too, since its picks stay
  * apart. */
 double strategy_times(const strategy *st, int64_t k, bool apart);

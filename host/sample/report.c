@@ -137,21 +137,21 @@ static double step_of(double range)
     return 10 * power;
 }
 
+static void put_accuracy_line(FILE *f, const frame *a, double v, int digits)
+{
+    fprintf(f, "<line x1=\"%d\" x2=\"%d\" y1=\"%s\" y2=\"%s\" stroke=\"#e4e4e4\"/>", LEFT, WIDTH - RIGHT,
+            number(1, y_of(a, v)).p, number(1, y_of(a, v)).p);
+    fprintf(f, "<text x=\"%d\" y=\"%s\" text-anchor=\"end\">%s</text>\n", LEFT - 8, number(1, y_of(a, v) + 4).p,
+            number(digits, v).p);
+}
+
 static void put_axes(FILE *f, const frame *a)
 {
-    double step = step_of(a->high - a->low);
-    int digits = step < 0.01 ? 3 : 2;
-    for (double v = ceil(a->low / step) * step; v <= a->high; v += step)
-        fprintf(f,
-                "<line x1=\"%d\" x2=\"%d\" y1=\"%s\" y2=\"%s\" stroke=\"#e4e4e4\"/><text x=\"%d\" y=\"%s\" "
-                "text-anchor=\"end\">%s</text>\n",
-                LEFT, WIDTH - RIGHT, number(1, y_of(a, v)).p, number(1, y_of(a, v)).p, LEFT - 8,
-                number(1, y_of(a, v) + 4).p, number(digits, v).p);
-    int64_t range = a->last - a->first;
-    double across = range > 0 ? step_of((double)range) : 1;
-    for (double v = ceil((double)a->first / across) * across; v <= (double)a->last; v += across)
-        fprintf(f, "<text x=\"%s\" y=\"%d\" text-anchor=\"middle\">%.0f</text>\n", number(1, x_of(a, (int64_t)v)).p,
-                HEIGHT - BOTTOM + 18, v);
+    double up = step_of(a->high - a->low), across = a->last > a->first ? step_of((double)(a->last - a->first)) : 1;
+    for (int i = (int)ceil(a->low / up); i * up <= a->high; i++) put_accuracy_line(f, a, i * up, up < 0.01 ? 3 : 2);
+    for (int i = (int)ceil((double)a->first / across); i * across <= (double)a->last; i++)
+        fprintf(f, "<text x=\"%s\" y=\"%d\" text-anchor=\"middle\">%.0f</text>\n",
+                number(1, x_of(a, (int64_t)(i * across))).p, HEIGHT - BOTTOM + 18, i * across);
     fprintf(f, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">labels</text>\n", (WIDTH + LEFT) / 2, HEIGHT - 6);
 }
 

@@ -16,7 +16,7 @@ fails 65 select pool.npy --logits other.npy -k 3
 fails 65 select pool.npy --probs other.npy -k 3
 npy_with odd.npy "{'descr': '<f4', 'fortran_order': False, 'shape': (4, 1), }" 16
 fails 66 select pool.npy --logits missing.npy -k 3
-fails 2 select pool.npy -k 3
+fails 2 select pool.npy -k 3 --strategy margin
 fails 2 select pool.npy -k 3 --strategy marign --logits pool.npy
 fails 2 select pool.npy -k 3 --strategy margin:beta=2 --logits pool.npy
 fails 2 select pool.npy -k 3 --strategy power-margin:beta=x --logits pool.npy

@@ -12,9 +12,9 @@ s -k 30 --group groups.csv --per-group 1 >group.csv
 sed 1d group.csv | awk -F, '{ print int($2 / 20) }' | sort | uniq -d | grep . && echo "WRONG: a group was picked twice"
 s -k 30 --group groups.csv --per-group 2 | sed 1d | awk -F, '{ print int($2 / 20) }' | sort | uniq -c | awk '$1 > 2 { print "WRONG: " $0 }'
 s -k 30 --balance | sed 1d | cut -d, -f6 | sort | uniq -c | awk '{ print $1 }'
-s -k 20 >first.csv
-s -k 20 --exclude first.csv >second.csv
-s -k 40 | sed 1d | cut -d, -f2 >both
+s -k 20 --strategy margin >first.csv
+s -k 20 --strategy margin --exclude first.csv >second.csv
+s -k 40 --strategy margin | sed 1d | cut -d, -f2 >both
 cat first.csv second.csv | grep -v rank | cut -d, -f2 | cmp - both
 sed 1d labels.csv | cut -d, -f1 >labels.txt
 { echo id; cat labels.txt; } >labelled.csv

@@ -234,6 +234,24 @@ typedef struct sluice_op_accumulate_args {
     int64_t *mass; /* inout [cells] */
 } sluice_op_accumulate_args;
 
+/* What each row of x [n, d] would add to the coverage of the rows y [p, d], both f32:
+ *
+ *     gain[i] += sum over j of rint(weight[j] max(0, k(x_i, y_j) - kept[j]) 2^40)
+ *
+ * k(x, y) = exp(-c / scale) (SLUICE_GAUSS), or 1 where c < scale and else 0 (SLUICE_HAT), c the squared distance as in
+ * nearest; exp and the difference in single, the product in double precision.  A distance that is NaN adds nothing.
+ * Integers: exact whatever the order. */
+typedef enum sluice_kernel { SLUICE_GAUSS, SLUICE_HAT } sluice_kernel;
+typedef struct sluice_op_gain_args {
+    sluice_view x, y;    /* p <= 2^22 */
+    const float *packed; /* y packed as weights [p, d] */
+    sluice_kernel kernel;
+    float scale;         /* > 0 (SLUICE_GAUSS), >= 0 (SLUICE_HAT) */
+    const float *kept;   /* [p] in [0, 1], how well each is covered already */
+    const float *weight; /* [p] in [0, 1] or NULL: 1 */
+    int64_t *gain;       /* inout [n] */
+} sluice_op_gain_args;
+
 /* ---- training ---- */
 
 /* Mean over rows of weight[class] * cross-entropy, as a double sum over fixed blocks of 4,096 rows in order;

@@ -8,8 +8,9 @@ static void table(void)
 {
     if (!case_is("the table")) return;
     static const char *const headless[] = {
-        "random",           "kcenter",    "kmeans", "cluster-based", "typiclust", "outlier-knn", "outlier-mahalanobis",
-        "outlier-relative", "similarity", "auto"
+        "random",    "kcenter",        "kmeans",      "cluster-based",       "typiclust",        "maxherding",
+        "probcover", "representative", "outlier-knn", "outlier-mahalanobis", "outlier-relative", "similarity",
+        "auto"
     };
     int i = 0, power = -1;
     for (; sluice_strategy_at(i); i++) {

@@ -61,7 +61,8 @@ typedef struct batch {
 typedef sluice_status batch_rule(sluice *s, batch *b);
 
 /* rules/: one file each */
-batch_rule rule_spread, rule_cells, rule_trio, rule_typical, rule_round_robin, rule_badge, rule_top;
+batch_rule rule_top, rule_spread, rule_cells, rule_trio, rule_typical, rule_round_robin;
+batch_rule rule_badge, rule_herd, rule_cover;
 batch_rule rule_auto; /* strategies.c */
 
 sluice_status batch_begin(sluice *s, batch *b);

@@ -10,6 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What the head says of the rows of a set; NULL: not asked for. */
+typedef struct verdicts {
+    float *weight, *prediction; /* [n] */
+    float *logits;              /* [n, classes] */
+} verdicts;
+
 typedef struct run {
     const rule_inputs *in;
     const strategy *st;
@@ -19,13 +25,15 @@ typedef struct run {
     /* where picks stay apart, by features divided by their length */
     row_set unit, taken; /* of candidates, where the rule's space is another one; of rows taken */
     const row_set *near; /* labelled rows */
-    float *weight, *prediction, *logits;
+    verdicts of_candidates, of_sample;
 } run;
+
+static void verdicts_release(verdicts *v) { mem_free(v->weight), mem_free(v->prediction), mem_free(v->logits); }
 
 static void run_release(run *r)
 {
     row_set_release(&r->candidates), row_set_release(&r->unit), row_set_release(&r->taken);
-    mem_free(r->weight), mem_free(r->prediction), mem_free(r->logits);
+    verdicts_release(&r->of_candidates), verdicts_release(&r->of_sample);
 }
 
 static sluice_status copy_entries(sluice *s, const sluice_entry *from, int64_t n, row_set *out)
@@ -64,12 +72,13 @@ out:
     return st;
 }
 
-/* ---- what the head says of the candidates ---- */
+/* ---- what the head says of a set's rows ---- */
 
 typedef struct scoring {
-    run *r;
+    const run *r;
+    verdicts *to;
     lane lane;
-    const int64_t *place; /* candidate of the i-th row in ascending order */
+    const int64_t *place; /* in the set, of the i-th row in ascending order */
     float *column, *class, *logits;
     uint8_t *bad;
 } scoring;
@@ -77,18 +86,19 @@ typedef struct scoring {
 static sluice_status visit(sluice *s, void *user, int64_t at, sluice_view x)
 {
     scoring *v = user;
-    run *r = v->r;
+    const run *r = v->r;
+    verdicts *to = v->to;
     int classes = r->in->src->classes;
     source_out out = { .scores = { .prediction = v->class }, .logits = v->logits, .bad = v->bad };
     for (int j = 0; j < COLUMN_COUNT; j++)
-        if (r->weight && r->rule->weight >> j & 1 && j != COLUMN_PREDICTION)
+        if (to->weight && r->rule->weight >> j & 1 && j != COLUMN_PREDICTION)
             *scores_column(&out.scores, (column)j) = v->column;
     sluice_status st = lane_score(s, &v->lane, x, &out);
     for (int64_t i = 0; i < x.rows && !st; i++) {
-        int64_t to = v->place[at + i];
-        if (r->weight) r->weight[to] = v->column[i];
-        if (r->prediction) r->prediction[to] = v->class[i];
-        if (r->logits) memcpy(r->logits + to * classes, v->logits + i * classes, (size_t)classes * sizeof *r->logits);
+        int64_t j = v->place[at + i];
+        if (to->weight) to->weight[j] = v->column[i];
+        if (to->prediction) to->prediction[j] = v->class[i];
+        if (to->logits) memcpy(to->logits + j * classes, v->logits + i * classes, (size_t)classes * sizeof(float));
     }
     return st;
 }
@@ -104,26 +114,20 @@ static int by_row(const void *x, const void *y)
 }
 
 /* Scored in the type that they are stored in, as the scan does: the same bits. */
-static sluice_status score_candidates(sluice *s, run *r)
+static sluice_status score_rows(sluice *s, const run *r, const row_set *set, verdicts *to)
 {
     sluice_status st = SLUICE_OK;
-    int64_t n = r->candidates.n, *row = NULL, *place = NULL;
-    int classes = r->in->src->classes;
+    int64_t n = set->n, *row = NULL, *place = NULL;
     ordered *order = NULL;
-    scoring v = { .r = r };
+    scoring v = { .r = r, .to = to };
     TRY_NEW(order, RAW(s, n, ordered));
     TRY_NEW(row, RAW(s, n, int64_t));
     TRY_NEW(place, RAW(s, n, int64_t));
     TRY_NEW(v.column, RAW(s, n, float));
     TRY_NEW(v.class, RAW(s, n, float));
     TRY_NEW(v.bad, RAW(s, n, uint8_t));
-    if (r->rule->weight) TRY_NEW(r->weight, RAW(s, n, float));
-    if (r->in->rules->classes) TRY_NEW(r->prediction, RAW(s, n, float));
-    if (r->rule->needs & NEEDS_LOGITS) {
-        TRY_NEW(r->logits, mem_raw(s, n, (size_t)classes * sizeof(float)));
-        TRY_NEW(v.logits, mem_raw(s, n, (size_t)classes * sizeof(float)));
-    }
-    for (int64_t i = 0; i < n; i++) order[i] = (ordered){ r->candidates.entry[i].row, i };
+    if (to->logits) TRY_NEW(v.logits, mem_raw(s, n, (size_t)r->in->src->classes * sizeof(float)));
+    for (int64_t i = 0; i < n; i++) order[i] = (ordered){ set->entry[i].row, i };
     qsort(order, (size_t)n, sizeof *order, by_row);
     for (int64_t i = 0; i < n; i++) row[i] = order[i].row, place[i] = order[i].place;
     v.place = place;
@@ -133,6 +137,25 @@ out:
     lane_close(s, &v.lane);
     mem_free(order), mem_free(row), mem_free(place), mem_free(v.column), mem_free(v.class), mem_free(v.bad),
         mem_free(v.logits);
+    return st;
+}
+
+static sluice_status judge(sluice *s, run *r)
+{
+    sluice_status st = SLUICE_OK;
+    bool weighs_sample = r->rule->needs & NEEDS_SAMPLE_WEIGHT;
+    verdicts *v = &r->of_candidates;
+    int64_t n = r->candidates.n;
+    if (r->rule->weight && !weighs_sample) TRY_NEW(v->weight, RAW(s, n, float));
+    if (r->in->rules->classes) TRY_NEW(v->prediction, RAW(s, n, float));
+    if (r->rule->needs & NEEDS_LOGITS)
+        TRY_NEW(v->logits, mem_raw(s, n, (size_t)r->in->src->classes * sizeof *v->logits));
+    if (v->weight || v->prediction || v->logits) TRY(score_rows(s, r, &r->candidates, v));
+    if (weighs_sample) {
+        TRY_NEW(r->of_sample.weight, RAW(s, r->sample->n, float));
+        TRY(score_rows(s, r, r->sample, &r->of_sample));
+    }
+out:
     return st;
 }
 
@@ -149,7 +172,7 @@ static sluice_status prepare(sluice *s, run *r, const candidates *c)
     TRY(take_candidates(s, r, c));
     TRY(references_labelled(s, refs, r->rule->space, &r->labelled));
     if (r->rule->needs & NEEDS_SAMPLE) TRY(references_sample(s, refs, r->rule->space, &r->sample));
-    if (r->rule->weight || r->rule->needs & NEEDS_LOGITS || r->in->rules->classes) TRY(score_candidates(s, r));
+    TRY(judge(s, r));
     if (r->in->apart > 0) TRY(take_near(s, r));
 out:
     return st;
@@ -175,9 +198,9 @@ static batch batch_of(const run *r)
                     .d = r->candidates.d,
                     .x = r->candidates.x,
                     .entry = r->candidates.entry,
-                    .weight = r->weight,
-                    .logits = r->logits,
-                    .prediction = r->prediction,
+                    .weight = r->of_candidates.weight,
+                    .logits = r->of_candidates.logits,
+                    .prediction = r->of_candidates.prediction,
                     .unit = unit->x,
                     .width = unit->d,
                     .m = labelled->n,
@@ -186,7 +209,8 @@ static batch batch_of(const run *r)
                     .target = labelled->target,
                     .r = sample->n,
                     .sample = sample->x,
-                    .drawn = sample->entry };
+                    .drawn = sample->entry,
+                    .sample_weight = r->of_sample.weight };
 }
 
 /* Rows that are labelled or taken keep others away, and fill groups. */

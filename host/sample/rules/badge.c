@@ -11,8 +11,9 @@
  *
  *     D^2 = |dq|^2 |h-|^2 + |q-|^2 |dh|^2 + (|qi|^2 - |qj|^2) (|hi|^2 - |hj|^2) / 2,  |q-|^2 = (2|qi|^2 + 2|qj|^2 - |dq|^2) / 4
  *
- * which is exactly 0 on duplicates; below 2^-64 |q| is inexact, its square being a float.  Rows of D^2 = 0 come last, in the order of their hashes; so do all rows where every
- * gradient is 0.  A row without finite logits counts as one of gradient 0.  A pick's score is |g|, then D. */
+ * which is exactly 0 on duplicates; below 2^-64 |q| is inexact, its square being a float.  Rows of D^2 = 0 come last, in
+ * the order of their hashes; so do all rows where every gradient is 0.  A row without finite logits counts as one of
+ * gradient 0.  A pick's score is |g|, then D. */
 #include "batch.h"
 #include "philox.h"
 

@@ -36,7 +36,7 @@ static double gradient_apart(const batch *b, int64_t i, int64_t j)
 static double draw(const batch *b, int64_t i, int64_t turn)
 {
     uint32_t word[4];
-    ex_random4(b->seed, EX_BADGE ^ (uint32_t)b->m, b->entry[i].id, (uint32_t)turn, word);
+    ex_random4(b->seed, EX_BADGE ^ (uint32_t)b->round, b->entry[i].id, (uint32_t)turn, word);
     return (double)ex_gumbel((uint64_t)word[1] << 32 | word[0]);
 }
 
@@ -73,7 +73,7 @@ static void one(const char *name, const float *x, const float *z, int64_t n, int
                 const pick_rules *limits, int64_t expected)
 {
     if (!case_is("%s n=%d d=%d c=%d k=%d", name, (int)n, (int)d, c, (int)k)) return;
-    batch b = { .k = k, .seed = 7, .classes = c, .limits = limits, .n = n, .d = d, .x = x, .logits = z, .m = 0 };
+    batch b = { .k = k, .seed = 7, .classes = c, .limits = limits, .n = n, .d = d, .x = x, .logits = z, .round = 9 };
     run_rule(rule_badge, b, expected, check_picks);
 }
 

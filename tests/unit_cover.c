@@ -8,7 +8,7 @@
 static float reference_radius(const batch *b)
 {
     int64_t classes = b->value[0] > 0 ? (int64_t)b->value[0] : b->classes;
-    kmeans q = { .x = b->sample, .n = b->r, .d = b->d, .entry = b->drawn, .seed = b->seed };
+    kmeans q = { .x = b->sample, .n = b->r, .d = b->d, .entry = b->drawn, .seed = b->seed, .labelled = b->round };
     q.cells = classes < b->r ? classes : b->r;
     if (b->value[1] > 0) return (float)b->value[1] * (float)b->value[1];
     if (b->r == 0) return 0;
@@ -114,7 +114,9 @@ int main(int argc, char **argv)
     for (int i = 0; i < MANY * D; i++) x[i] *= 0.3f;
     for (int i = 0; i < M * D; i++) y[i] *= 0.3f;
     for (int i = 0; i < R * D; i++) z[i] *= 0.3f;
-    batch b = { .k = 20, .seed = 2, .classes = 3, .n = N, .d = D, .x = x, .m = M, .labelled = y, .r = R, .sample = z };
+    batch b = {
+        .k = 20, .seed = 2, .round = 9, .classes = 3, .n = N, .d = D, .x = x, .m = M, .labelled = y, .r = R, .sample = z
+    };
     one("normals", b, 0, 0, 20);
     one("a radius", b, 0, 0.5, 20);
     one("another number of classes", b, 6, 0, 20);

@@ -8,7 +8,9 @@ enum { MOST = 300 };
 
 static void assign(const batch *b, int64_t cells, int64_t *cell)
 {
-    kmeans q = { .x = b->sample, .n = b->r, .d = b->d, .entry = b->drawn, .cells = cells, .seed = b->seed };
+    kmeans q = {
+        .x = b->sample, .n = b->r, .d = b->d, .entry = b->drawn, .cells = cells, .seed = b->seed, .labelled = b->round
+    };
     sluice *s = tier_open(0, 1);
     memset(cell, 0, (size_t)b->n * sizeof *cell);
     if (b->r) CHECK_OK(s, kmeans_run(s, &q));
@@ -54,7 +56,16 @@ static void one(const char *name, const float *x, const float *sample, int64_t n
     if (!case_is("%s n=%d r=%d d=%d k=%d", name, (int)n, (int)r, (int)d, (int)k)) return;
     sluice_entry *entry = numbered(n, 0);
     for (int64_t i = 0; i < n; i++) entry[i].key = ex_order_key((float)(i % 7) / 8);
-    batch b = { .k = k, .seed = 4, .n = n, .d = d, .x = x, .entry = entry, .r = r, .sample = sample, .limits = limits };
+    batch b = { .k = k,
+                .seed = 4,
+                .round = 9,
+                .n = n,
+                .d = d,
+                .x = x,
+                .entry = entry,
+                .r = r,
+                .sample = sample,
+                .limits = limits };
     run_rule(rule_round_robin, b, expected, check_picks);
     free(entry);
 }

@@ -102,7 +102,7 @@ static void check_picks(const batch *b, const char *where)
     memcpy(x + b->m * b->d, b->x, (size_t)(b->n * b->d) * sizeof *x);
     memcpy(entry, b->labelled_entry, (size_t)b->m * sizeof *entry);
     memcpy(entry + b->m, b->entry, (size_t)b->n * sizeof *entry);
-    kmeans q = { .x = x, .n = rows, .d = b->d, .entry = entry, .cells = cells, .seed = b->seed };
+    kmeans q = { .x = x, .n = rows, .d = b->d, .entry = entry, .cells = cells, .seed = b->seed, .labelled = b->round };
     sluice *s = tier_open(0, 1);
     CHECK_OK(s, kmeans_run(s, &q));
     for (int64_t i = 0; i < b->m; i++) labelled[q.cell[i]]++;
@@ -114,7 +114,9 @@ static void one(const char *name, const float *x, const float *labelled, int64_t
                 const pick_rules *limits, int64_t expected)
 {
     if (!case_is("%s n=%d m=%d d=%d k=%d", name, (int)n, (int)m, (int)d, (int)k)) return;
-    batch b = { .k = k, .seed = 11, .n = n, .d = d, .x = x, .m = m, .labelled = labelled, .limits = limits };
+    batch b = {
+        .k = k, .seed = 11, .round = 9, .n = n, .d = d, .x = x, .m = m, .labelled = labelled, .limits = limits
+    };
     run_rule(rule_typical, b, expected, check_picks);
 }
 

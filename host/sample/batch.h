@@ -62,7 +62,7 @@ typedef sluice_status batch_rule(sluice *s, batch *b);
 
 /* rules/: one file each */
 batch_rule rule_top, rule_spread, rule_cells, rule_trio, rule_typical, rule_round_robin;
-batch_rule rule_badge, rule_herd, rule_cover;
+batch_rule rule_badge, rule_herd, rule_cover, rule_gist, rule_adaptive;
 batch_rule rule_auto; /* strategies.c */
 
 sluice_status batch_begin(sluice *s, batch *b);

@@ -103,7 +103,7 @@ static float key_of(const batch *b, int64_t i, float chance)
 {
     uint32_t word[4];
     if (!(chance > 0)) return -ex_inf();
-    ex_random4(b->seed, EX_BADGE ^ (uint32_t)b->m, b->entry[i].id, (uint32_t)b->picked, word);
+    ex_random4(b->seed, EX_BADGE ^ (uint32_t)b->round, b->entry[i].id, (uint32_t)b->picked, word);
     return ex_log(chance) + ex_gumbel((uint64_t)word[1] << 32 | word[0]);
 }
 

@@ -52,9 +52,13 @@ static sluice_status find_radius(sluice *s, const batch *b, int64_t classes, flo
     sluice_status st = SLUICE_OK;
     int64_t p = covered_rows(b);
     float *near = NULL;
-    kmeans q = {
-        .x = b->sample, .n = p, .d = b->d, .entry = b->drawn, .cells = classes < p ? classes : p, .seed = b->seed
-    };
+    kmeans q = { .x = b->sample,
+                 .n = p,
+                 .d = b->d,
+                 .entry = b->drawn,
+                 .cells = classes < p ? classes : p,
+                 .seed = b->seed,
+                 .labelled = b->round };
     *out_square = 0;
     if (p == 0) return SLUICE_OK;
     TRY_NEW(near, RAW(s, p, float));

@@ -83,7 +83,9 @@ sluice_status rule_round_robin(sluice *s, batch *b)
 {
     sluice_status st = SLUICE_OK;
     int64_t count = b->r / ROWS_PER_CELL > 1 ? b->r / ROWS_PER_CELL : 1, *list = NULL;
-    kmeans q = { .x = b->sample, .n = b->r, .d = b->d, .entry = b->drawn, .cells = count, .seed = b->seed };
+    kmeans q = {
+        .x = b->sample, .n = b->r, .d = b->d, .entry = b->drawn, .cells = count, .seed = b->seed, .labelled = b->round
+    };
     int32_t *of = NULL;
     cell *cells = NULL;
     if (b->k == 0) return SLUICE_OK;

@@ -69,7 +69,9 @@ static sluice_status work_init(sluice *s, work *w)
     memcpy(w->all + b->m * b->d, b->x, (size_t)b->n * (size_t)b->d * sizeof(float));
     memcpy(w->entry, b->labelled_entry, (size_t)b->m * sizeof *w->entry);
     memcpy(w->entry + b->m, b->entry, (size_t)b->n * sizeof *w->entry);
-    w->q = (kmeans){ .x = w->all, .n = rows, .d = b->d, .entry = w->entry, .cells = cells, .seed = b->seed };
+    w->q = (kmeans){
+        .x = w->all, .n = rows, .d = b->d, .entry = w->entry, .cells = cells, .seed = b->seed, .labelled = b->round
+    };
 out:
     return st;
 }

@@ -12,7 +12,7 @@ trap 'rm -rf "$work"' EXIT
 cat > "$work/probe.c" <<'EOF'
 float scalar(float a, float b, float c) { return a * b + c; }
 double wide(double a, double b, double c) { return c - a * b; }
-void loop(float *restrict y, const float *restrict a, const float *restrict b)
+void loop(float *__restrict y, const float *__restrict a, const float *__restrict b)
 {
     for (int i = 0; i < 4096; i++) y[i] = a[i] * b[i] + y[i];
 }

@@ -68,11 +68,7 @@ sluice_status exclusions_init(sluice *s, exclusions *x, const sluice_pool *pool,
                  (long long)pool->rows - 1);
         exclusions_add(x, rows[i]);
     }
-    if (head && head->train_count && head->pool_fingerprint == pool->fingerprint) {
-        TRY(add_trained(s, x, pool, head));
-        if (x->trained)
-            log_line(s, SLUICE_INFO, "excluded %lld rows that the head was trained on", (long long)x->trained);
-    }
+    if (head && head->train_count && head->pool_fingerprint == pool->fingerprint) TRY(add_trained(s, x, pool, head));
 out:
     if (st) exclusions_release(x);
     return st;

@@ -228,6 +228,8 @@ static sluice_status prepare(sluice *s, selection *e)
     resolve_strategies(e);
     TRY(check_source(s, e));
     TRY(exclusions_init(s, &e->out, e->pool, a->labels, a->exclude, a->exclude_count, a->head));
+    if (e->out.trained)
+        log_line(s, SLUICE_INFO, "excluded %lld rows that the head was trained on", (long long)e->out.trained);
     if (a->like_count < 0 || (a->like_count && !a->like)) FAIL(E_USAGE, "the list of rows to be like is missing");
     TRY(exclude_like(s, e));
     TRY(set_rules(s, e));

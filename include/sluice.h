@@ -244,14 +244,14 @@ typedef struct sluice_select_args {
     int64_t exclude_count;
     const int32_t *group; /* [n] group of each row or NULL; at most per_group picks of a group */
     int64_t per_group;
-    int balance;     /* spread the picks evenly over predicted classes */
-    const char *mix; /* "margin:70,random:20,entropy:10" instead of strategies */
-    double max_bad;  /* share of rows that may hold NaN or infinity, 0: 0.01 */
-    const char *out; /* where sluice_picks_write() will put them, or NULL: an output of other inputs fails
+    int balance;         /* spread the picks evenly over predicted classes */
+    const char *mix;     /* "margin:70,random:20,entropy:10" instead of strategies */
+    double max_bad;      /* share of rows that may hold NaN or infinity, 0: 0.01 */
+    const char *out;     /* where sluice_picks_write() will put them, or NULL: an output of other inputs fails
                                          before the scan, one of the same inputs makes the scan needless */
-    int force;       /* overwrite out */
-    int dry_run;     /* check everything, read no features; the lists stay empty */
-    double dedupe;   /* no pick nearer than that to another pick or to a labelled row, both divided by their length:
+    int force;           /* overwrite out */
+    int dry_run;         /* check everything, read no features; the lists stay empty */
+    double dedupe;       /* no pick nearer than that to another pick or to a labelled row, both divided by their length:
                         1e-6 (equal rows) to 2; 0: off */
     const int64_t *like; /* rows that similarity compares with; they are never picked */
     int64_t like_count;

@@ -10,7 +10,12 @@ static struct {
     int64_t start, start_per_class, batch, rounds, seeds, seed, epochs, train_batch, patience;
     double l2, rate;
     bool force;
-} o = { .strategy = "random,margin", .layers = "linear", .class_weights = "none", .optimizer = "adamw", .start = -1, .seeds = 3 };
+} o = { .strategy = "random,margin",
+        .layers = "linear",
+        .class_weights = "none",
+        .optimizer = "adamw",
+        .start = -1,
+        .seeds = 3 };
 
 static const cli_opt opts[] = {
     { "labels", 0, CLI_PATH, "FILE", &o.labels, "the labels of all rows", .required = true },

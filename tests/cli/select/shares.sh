@@ -18,8 +18,8 @@ s -k 40 --strategy margin | sed 1d | cut -d, -f2 >both
 cat first.csv second.csv | grep -v rank | cut -d, -f2 | cmp - both
 sed 1d labels.csv | cut -d, -f1 >labels.txt
 { echo id; cat labels.txt; } >labelled.csv
-sluice select pool.npy --head head.safetensors --quiet --labelled labels.txt -k 20 | cmp - first.csv
-sluice select pool.npy --head head.safetensors --quiet --labelled labelled.csv -k 20 | cmp - first.csv
+sluice select pool.npy --head head.safetensors --quiet --labelled labels.txt -k 20 --strategy margin | cmp - first.csv
+sluice select pool.npy --head head.safetensors --quiet --labelled labelled.csv -k 20 --strategy margin | cmp - first.csv
 fails 2 select pool.npy --head head.safetensors -k 5 --mix margin:70,nonsense:30
 fails 2 select pool.npy --head head.safetensors -k 5 --mix margin
 fails 2 select pool.npy --head head.safetensors -k 5 --mix margin:-1

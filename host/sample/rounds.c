@@ -16,6 +16,7 @@
 #include "resident.h"
 #include "simulation.h"
 
+#include <assert.h>
 #include <math.h> /* NAN */
 #include <string.h>
 
@@ -245,6 +246,7 @@ static sluice_status run_round(sluice *s, simulation *e, runner *r, const openin
         p->stage[0] = clock_seconds() - began;
         from = own;
     }
+    assert(!first || o->list);
     int list = first ? o->list[r->strategy] : 0;
     learn_picks(e, &from->list[list]);
     TRY(write_picks(s, e, from, list, p));

@@ -16,6 +16,7 @@
 #include "rule_run.h"
 #include "scorer.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -464,6 +465,7 @@ static sluice_status run_parts(sluice *s, selection *e)
     pick_rules share = e->rules;
     TRY_NEW(taken, RAW(s, e->rules.k, sluice_entry));
     TRY_NEW(start, NEW(s, e->count + 2, int64_t));
+    assert(e->count > 0);
     for (int i = 0; i <= e->count; i++) {
         int part = i % e->count;
         int64_t left = e->rules.k - start[i], got = 0;

@@ -19,6 +19,7 @@
 #include "philox.h"
 #include "scorer.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { MOST_PASSES = 100 };
@@ -143,6 +144,7 @@ static sluice_status fit(sluice *s, scorer *q, const scorer_inputs *in)
     sluice_status st = SLUICE_OK;
     passes *z;
     TRY(check(s, q, in));
+    assert(in->src->head);
     TRY_NEW(z, NEW(s, 1, passes));
     q->state = z;
     *z = (passes){ .count = (int)q->value[0], .whole = in->src->head, .last_only = true };

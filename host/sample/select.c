@@ -460,23 +460,24 @@ out:
 static sluice_status run_parts(sluice *s, selection *e)
 {
     sluice_status st = SLUICE_OK;
+    int count = e->count;
     sluice_entry *taken = NULL;
     int64_t *start = NULL; /* [count + 2] where each one's rows start in taken */
     pick_rules share = e->rules;
     TRY_NEW(taken, RAW(s, e->rules.k, sluice_entry));
     TRY_NEW(start, NEW(s, e->count + 2, int64_t));
-    assert(e->count > 0);
-    for (int i = 0; i <= e->count; i++) {
-        int part = i % e->count;
+    assert(count > 0);
+    for (int i = 0; i <= count; i++) {
+        int part = i % count;
         int64_t left = e->rules.k - start[i], got = 0;
-        share.k = i == e->count || e->parts[part].quota > left ? left : e->parts[part].quota;
+        share.k = i == count || e->parts[part].quota > left ? left : e->parts[part].quota;
         rule_inputs in = { &e->refs, &e->src, &share, e->labelled, e->a.dedupe, taken, start[i] };
         if (share.k) TRY(rule_run(s, &in, &e->strategies[part], &e->candidates[part], taken + start[i], &got));
         start[i + 1] = start[i] + got;
     }
-    for (int i = 0; i < e->count; i++) e->candidates[i].top.count = 0;
-    for (int i = 0; i <= e->count; i++) {
-        sluice_top_state *top = &e->candidates[i % e->count].top;
+    for (int i = 0; i < count; i++) e->candidates[i].top.count = 0;
+    for (int i = 0; i <= count; i++) {
+        sluice_top_state *top = &e->candidates[i % count].top;
         int64_t n = start[i + 1] - start[i];
         memcpy(top->entries + top->count, taken + start[i], (size_t)n * sizeof *taken);
         top->count += n;

@@ -7,7 +7,7 @@ sim() {
     exec "$SLUICE" simulate pool.npy --labels int.npy --test test.npy --test-labels test-labels.npy \
         --strategy random,margin,kmeans --batch 10 --rounds 3 --seeds 2 --out sim --quiet "$@" >/dev/null
 }
-rounds() { ls sim/rounds 2>/dev/null | grep -c 'json$'; }
+rounds() { find sim/rounds -name '*.json' 2>/dev/null | wc -l; }
 # killed ROUNDS OPTIONS...: starts a simulation and kills it once it has that many rounds.
 killed() {
     local pid wanted=$1

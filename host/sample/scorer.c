@@ -137,7 +137,7 @@ sluice_status landmarks_init(sluice *s, landmarks *l, const float *y, int64_t n,
     sluice_status st = SLUICE_OK;
     *l = (landmarks){ .n = n, .d = d };
     TRY_NEW(l->y, mem_raw(s, n, (size_t)d * sizeof *l->y));
-    memcpy(l->y, y, (size_t)n * (size_t)d * sizeof *l->y);
+    if (n) memcpy(l->y, y, (size_t)n * (size_t)d * sizeof *l->y);
     TRY_NEW(l->packed, RAW(s, (int64_t)sluice_packed_floats(n, d), float));
     TRY(sluice_op_pack(s, &(sluice_op_pack_args){ .w = sluice_rows(l->y, SLUICE_F32, n, d), .out = l->packed }));
 out:

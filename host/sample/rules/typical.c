@@ -65,9 +65,9 @@ static sluice_status work_init(sluice *s, work *w)
     TRY_NEW(w->packed, mem_raw(s, LOOKED_AT, row));
     TRY_NEW(w->nearest, RAW(s, LOOKED_AT * (NEIGHBOURS + 1), float));
     TRY_NEW(w->index, RAW(s, LOOKED_AT * (NEIGHBOURS + 1), int32_t));
-    memcpy(w->all, b->labelled, (size_t)b->m * (size_t)b->d * sizeof(float));
+    if (b->m) memcpy(w->all, b->labelled, (size_t)b->m * (size_t)b->d * sizeof(float));
     memcpy(w->all + b->m * b->d, b->x, (size_t)b->n * (size_t)b->d * sizeof(float));
-    memcpy(w->entry, b->labelled_entry, (size_t)b->m * sizeof *w->entry);
+    if (b->m) memcpy(w->entry, b->labelled_entry, (size_t)b->m * sizeof *w->entry);
     memcpy(w->entry + b->m, b->entry, (size_t)b->n * sizeof *w->entry);
     w->q = (kmeans){
         .x = w->all, .n = rows, .d = b->d, .entry = w->entry, .cells = cells, .seed = b->seed, .labelled = b->round

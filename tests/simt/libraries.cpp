@@ -333,7 +333,8 @@ ncclResult_t ncclCommInitAll(ncclComm_t *comms, int n, const int *devices)
     for (int i = 0; i < n; i++)
         for (int j = 0; j < i; j++)
             if (devices[i] == devices[j]) return wrong(ncclInvalidUsage, "cuda:%d twice", devices[i]);
-    for (int i = 0; i < n; i++) comms[i] = new ncclComm{ i, n, devices[i] };
+    static std::vector<ncclComm_t> &all = *new std::vector<ncclComm_t>; /* as long as the process, like their owner */
+    for (int i = 0; i < n; i++) all.push_back(comms[i] = new ncclComm{ i, n, devices[i] });
     return ncclSuccess;
 }
 

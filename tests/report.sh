@@ -3,7 +3,7 @@
 # where a Chromium is installed, what a browser makes of it.
 set -eu
 sluice=$(realpath "$1") make=$(realpath "$2")
-work=$(mktemp -d report-XXXXXX)
+work=$(realpath "$(mktemp -d report-XXXXXX)")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 cd "$work"

@@ -13,13 +13,32 @@ curve_point *curve_at(const curve *c, int strategy, int seed, int round)
 
 curve_point *curve_full(const curve *c) { return curve_at(c, c->strategy_count, 0, 0); }
 
-/* The program around us may have set a locale with a comma. */
-static const char *number(char out[32], int digits, double value)
+int curve_random(const curve *c)
 {
-    snprintf(out, 32, "%.*f", digits, value);
-    for (char *p = out; *p; p++)
+    for (int i = 0; i < c->strategy_count; i++)
+        if (strcmp(c->strategies[i], "random") == 0) return i;
+    return -1;
+}
+
+moments curve_accuracy(const curve *c, int strategy, int round)
+{
+    moments m = { 0 };
+    double squares = 0;
+    for (int i = 0; i < c->seeds; i++) m.mean += curve_at(c, strategy, i, round)->accuracy;
+    m.mean /= c->seeds;
+    for (int i = 0; i < c->seeds; i++) squares += pow(curve_at(c, strategy, i, round)->accuracy - m.mean, 2);
+    if (c->seeds > 1) m.deviation = sqrt(squares / (c->seeds - 1));
+    m.error = m.deviation / sqrt(c->seeds);
+    return m;
+}
+
+decimal curve_decimal(int digits, double value)
+{
+    decimal d;
+    snprintf(d.text, sizeof d.text, "%.*f", digits, value);
+    for (char *p = d.text; *p; p++)
         if (*p == ',') *p = '.';
-    return out;
+    return d;
 }
 
 sluice_status curve_write(sluice *s, const curve *c, const char *path)
@@ -29,11 +48,10 @@ sluice_status curve_write(sluice *s, const curve *c, const char *path)
     TRY(outfile_open(s, path, true, &f));
     TRY(outfile_printf(s, f, "strategy,seed,round,labels,accuracy,nll,macro_f1,classes_seen,seconds\n"));
     for (const curve_point *p = c->points; p <= curve_full(c); p++) {
-        char a[32], b[32], d[32], e[32];
         if (!p->labels) continue;
         TRY(outfile_printf(s, f, "%s,%llu,%d,%lld,%s,%s,%s,%d,%s\n", p->strategy, (unsigned long long)p->seed, p->round,
-                           (long long)p->labels, number(a, 6, p->accuracy), number(b, 6, p->nll),
-                           number(d, 6, p->macro_f1), p->classes_seen, number(e, 3, p->seconds)));
+                           (long long)p->labels, curve_decimal(6, p->accuracy).text, curve_decimal(6, p->nll).text,
+                           curve_decimal(6, p->macro_f1).text, p->classes_seen, curve_decimal(3, p->seconds).text));
     }
     outfile *whole = f;
     f = NULL;
@@ -53,16 +71,6 @@ void curve_needs(const int64_t *labels, const double *accuracy, int n, double wa
         double share = (wanted - accuracy[r - 1]) / (accuracy[r] - accuracy[r - 1]);
         snprintf(out, 32, "%.0f", (double)labels[r - 1] + share * (double)(labels[r] - labels[r - 1]));
     }
-}
-
-static double mean_of(const curve *c, int strategy, int round, double *out_deviation)
-{
-    double sum = 0, squares = 0;
-    for (int i = 0; i < c->seeds; i++) sum += curve_at(c, strategy, i, round)->accuracy;
-    double mean = sum / c->seeds;
-    for (int i = 0; i < c->seeds; i++) squares += pow(curve_at(c, strategy, i, round)->accuracy - mean, 2);
-    *out_deviation = c->seeds > 1 ? sqrt(squares / (c->seeds - 1)) : 0;
-    return mean;
 }
 
 typedef struct cell {
@@ -86,39 +94,32 @@ static void print_cells(FILE *f, const cell *cells, const int *width, int count)
     fputs(" |\n", f);
 }
 
-static int find_random(const curve *c)
-{
-    for (int i = 0; i < c->strategy_count; i++)
-        if (strcmp(c->strategies[i], "random") == 0) return i;
-    return -1;
-}
-
 /* The row of a label count; random [rounds + 1] is random's mean curve or NULL. */
 static void fill_row(const curve *c, int round, const int64_t *labels, const double *random, int random_at, cell *out)
 {
     snprintf(out[0].text, sizeof out[0].text, "%lld", (long long)labels[round]);
     for (int i = 0; i < c->strategy_count; i++) {
-        char a[32], b[32], needs[32];
-        double deviation, mean = mean_of(c, i, round, &deviation);
-        int n = snprintf(out[i + 1].text, sizeof out->text, "%s", number(a, 4, mean));
+        char needs[32];
+        moments m = curve_accuracy(c, i, round);
+        int n = snprintf(out[i + 1].text, sizeof out->text, "%s", curve_decimal(4, m.mean).text);
         if (c->seeds > 1)
-            n += snprintf(out[i + 1].text + n, sizeof out->text - (size_t)n, " ± %s", number(b, 4, deviation));
+            n += snprintf(out[i + 1].text + n, sizeof out->text - (size_t)n, " ± %s",
+                          curve_decimal(4, m.deviation).text);
         if (!random || i == random_at || round == 0) continue;
-        curve_needs(labels, random, c->rounds + 1, mean, needs);
+        curve_needs(labels, random, c->rounds + 1, m.mean, needs);
         snprintf(out[i + 1].text + n, sizeof out->text - (size_t)n, " (%s)", needs);
     }
 }
 
 static void fill_cells(const curve *c, cell *cells, int64_t *labels, double *random)
 {
-    int columns_count = c->strategy_count + 1, at = find_random(c);
-    double unused;
+    int columns_count = c->strategy_count + 1, at = curve_random(c);
     snprintf(cells[0].text, sizeof cells[0].text, "labels");
     for (int i = 0; i < c->strategy_count; i++)
         snprintf(cells[i + 1].text, sizeof cells->text, "%.60s", c->strategies[i]);
     for (int r = 0; r <= c->rounds; r++) {
         labels[r] = curve_at(c, 0, 0, r)->labels;
-        random[r] = at >= 0 ? mean_of(c, at, r, &unused) : 0;
+        random[r] = at >= 0 ? curve_accuracy(c, at, r).mean : 0;
     }
     for (int r = 0; r <= c->rounds; r++)
         fill_row(c, r, labels, at >= 0 ? random : NULL, at, cells + (r + 1) * columns_count);
@@ -128,16 +129,15 @@ static void print_table(FILE *f, const curve *c, cell *cells, int *width)
 {
     int n = c->strategy_count + 1, rows = c->rounds + 2;
     const curve_point *full = curve_full(c);
-    char a[32];
     cell *last = cells + (int64_t)rows * n;
     snprintf(last[0].text, sizeof last->text, "full: %lld", (long long)full->labels);
-    snprintf(last[1].text, sizeof last->text, "%s", number(a, 4, full->accuracy));
+    snprintf(last[1].text, sizeof last->text, "%s", curve_decimal(4, full->accuracy).text);
     for (int j = 0; j < n; j++)
         for (int r = 0; r <= rows; r++)
             if (columns(cells[(int64_t)r * n + j].text) > width[j]) width[j] = columns(cells[(int64_t)r * n + j].text);
     fprintf(f, "Accuracy on %lld test rows", (long long)c->test_rows);
     if (c->seeds > 1) fprintf(f, ", mean ± standard deviation of %d seeds", c->seeds);
-    if (find_random(c) >= 0 && c->strategy_count > 1)
+    if (curve_random(c) >= 0 && c->strategy_count > 1)
         fputs("; in brackets the labels that random needs for the same", f);
     fputs(".\n\n", f);
     print_cells(f, cells, width, n);

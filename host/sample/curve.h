@@ -25,6 +25,20 @@ typedef struct curve {
 
 curve_point *curve_at(const curve *c, int strategy, int seed, int round);
 curve_point *curve_full(const curve *c);
+int curve_random(const curve *c); /* the strategy "random"; -1: it is not among them */
+
+/* Accuracy over the seeds. */
+typedef struct moments {
+    double mean, deviation, error; /* the last: of the mean; both 0 with one seed */
+} moments;
+moments curve_accuracy(const curve *c, int strategy, int round);
+
+/* "%.*f" with a point: the program around us may have set a locale with a comma. */
+typedef struct decimal {
+    char text[32];
+} decimal;
+decimal curve_decimal(int digits, double value);
+
 /* strategy,seed,round,labels,accuracy,nll,macro_f1,classes_seen,seconds; points that are measured. */
 sluice_status curve_write(sluice *s, const curve *c, const char *path);
 /* Markdown.  Of every strategy and label count the mean accuracy +- its standard deviation over seeds, and behind

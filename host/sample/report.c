@@ -31,20 +31,6 @@ static const char style[] =
 
 /* ---- numbers and texts ---- */
 
-typedef struct text {
-    char p[32];
-} text;
-
-/* The program around us may have set a locale with a comma. */
-static text number(int digits, double v)
-{
-    text t;
-    snprintf(t.p, sizeof t.p, "%.*f", digits, v);
-    for (char *p = t.p; *p; p++)
-        if (*p == ',') *p = '.';
-    return t;
-}
-
 static void put_escaped(FILE *f, const char *p)
 {
     for (; *p; p++) switch (*p) {
@@ -57,42 +43,20 @@ static void put_escaped(FILE *f, const char *p)
         }
 }
 
-typedef struct moments {
-    double mean, deviation, error; /* of the mean */
-} moments;
-
-static moments accuracy_of(const curve *c, int strategy, int round)
-{
-    moments m = { 0 };
-    double squares = 0;
-    for (int i = 0; i < c->seeds; i++) m.mean += curve_at(c, strategy, i, round)->accuracy / c->seeds;
-    for (int i = 0; i < c->seeds; i++) squares += pow(curve_at(c, strategy, i, round)->accuracy - m.mean, 2);
-    if (c->seeds > 1) m.deviation = sqrt(squares / (c->seeds - 1));
-    m.error = m.deviation / sqrt(c->seeds);
-    return m;
-}
-
 /* The strategy of the highest mean in a round. */
 static int best_of(const curve *c, int round)
 {
     int best = 0;
     for (int i = 1; i < c->strategy_count; i++)
-        if (accuracy_of(c, i, round).mean > accuracy_of(c, best, round).mean) best = i;
+        if (curve_accuracy(c, i, round).mean > curve_accuracy(c, best, round).mean) best = i;
     return best;
 }
 
 /* Within one standard error of the best: no better than a guess which of them is ahead. */
 static bool as_good(const curve *c, int strategy, int round)
 {
-    moments top = accuracy_of(c, best_of(c, round), round);
-    return accuracy_of(c, strategy, round).mean >= top.mean - top.error;
-}
-
-static int find_random(const curve *c)
-{
-    for (int i = 0; i < c->strategy_count; i++)
-        if (strcmp(c->strategies[i], "random") == 0) return i;
-    return -1;
+    moments top = curve_accuracy(c, best_of(c, round), round);
+    return curve_accuracy(c, strategy, round).mean >= top.mean - top.error;
 }
 
 /* ---- curves ---- */
@@ -118,7 +82,7 @@ static frame frame_of(const curve *c)
     frame f = { 1, 0, curve_at(c, 0, 0, 0)->labels, curve_at(c, 0, 0, c->rounds)->labels };
     for (int i = 0; i < c->strategy_count; i++)
         for (int r = 0; r <= c->rounds; r++) {
-            moments m = accuracy_of(c, i, r);
+            moments m = curve_accuracy(c, i, r);
             if (m.mean - m.deviation < f.low) f.low = m.mean - m.deviation;
             if (m.mean + m.deviation > f.high) f.high = m.mean + m.deviation;
         }
@@ -140,9 +104,9 @@ static double step_of(double range)
 static void put_accuracy_line(FILE *f, const frame *a, double v, int digits)
 {
     fprintf(f, "<line x1=\"%d\" x2=\"%d\" y1=\"%s\" y2=\"%s\" stroke=\"#e4e4e4\"/>", LEFT, WIDTH - RIGHT,
-            number(1, y_of(a, v)).p, number(1, y_of(a, v)).p);
-    fprintf(f, "<text x=\"%d\" y=\"%s\" text-anchor=\"end\">%s</text>\n", LEFT - 8, number(1, y_of(a, v) + 4).p,
-            number(digits, v).p);
+            curve_decimal(1, y_of(a, v)).text, curve_decimal(1, y_of(a, v)).text);
+    fprintf(f, "<text x=\"%d\" y=\"%s\" text-anchor=\"end\">%s</text>\n", LEFT - 8,
+            curve_decimal(1, y_of(a, v) + 4).text, curve_decimal(digits, v).text);
 }
 
 static void put_axes(FILE *f, const frame *a)
@@ -151,7 +115,7 @@ static void put_axes(FILE *f, const frame *a)
     for (int i = (int)ceil(a->low / up); i * up <= a->high; i++) put_accuracy_line(f, a, i * up, up < 0.01 ? 3 : 2);
     for (int i = (int)ceil((double)a->first / across); i * across <= (double)a->last; i++)
         fprintf(f, "<text x=\"%s\" y=\"%d\" text-anchor=\"middle\">%.0f</text>\n",
-                number(1, x_of(a, (int64_t)(i * across))).p, HEIGHT - BOTTOM + 18, i * across);
+                curve_decimal(1, x_of(a, (int64_t)(i * across))).text, HEIGHT - BOTTOM + 18, i * across);
     fprintf(f, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">labels</text>\n", (WIDTH + LEFT) / 2, HEIGHT - 6);
 }
 
@@ -160,20 +124,20 @@ static void put_curve(FILE *f, const curve *c, const frame *a, int strategy)
     const char *colour = colours[strategy % COLOURS];
     fprintf(f, "<polygon fill=\"%s\" fill-opacity=\"0.14\" points=\"", colour);
     for (int r = 0; r <= c->rounds; r++) {
-        moments m = accuracy_of(c, strategy, r);
-        fprintf(f, "%s,%s ", number(1, x_of(a, curve_at(c, strategy, 0, r)->labels)).p,
-                number(1, y_of(a, m.mean + m.deviation)).p);
+        moments m = curve_accuracy(c, strategy, r);
+        fprintf(f, "%s,%s ", curve_decimal(1, x_of(a, curve_at(c, strategy, 0, r)->labels)).text,
+                curve_decimal(1, y_of(a, m.mean + m.deviation)).text);
     }
     for (int r = c->rounds; r >= 0; r--) {
-        moments m = accuracy_of(c, strategy, r);
-        fprintf(f, "%s,%s ", number(1, x_of(a, curve_at(c, strategy, 0, r)->labels)).p,
-                number(1, y_of(a, m.mean - m.deviation)).p);
+        moments m = curve_accuracy(c, strategy, r);
+        fprintf(f, "%s,%s ", curve_decimal(1, x_of(a, curve_at(c, strategy, 0, r)->labels)).text,
+                curve_decimal(1, y_of(a, m.mean - m.deviation)).text);
     }
     fprintf(f, "\"/>\n<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"2\" stroke-dasharray=\"%s\" points=\"",
             colour, strategy >= COLOURS ? "6 3" : "none");
     for (int r = 0; r <= c->rounds; r++)
-        fprintf(f, "%s,%s ", number(1, x_of(a, curve_at(c, strategy, 0, r)->labels)).p,
-                number(1, y_of(a, accuracy_of(c, strategy, r).mean)).p);
+        fprintf(f, "%s,%s ", curve_decimal(1, x_of(a, curve_at(c, strategy, 0, r)->labels)).text,
+                curve_decimal(1, y_of(a, curve_accuracy(c, strategy, r).mean)).text);
     fputs("\"/>\n", f);
 }
 
@@ -188,7 +152,7 @@ static void put_curves(FILE *f, const curve *c)
     double full = y_of(&a, curve_full(c)->accuracy);
     if (curve_full(c)->labels)
         fprintf(f, "<line x1=\"%d\" x2=\"%d\" y1=\"%s\" y2=\"%s\" stroke=\"#222\" stroke-dasharray=\"2 4\"/>\n", LEFT,
-                WIDTH - RIGHT, number(1, full).p, number(1, full).p);
+                WIDTH - RIGHT, curve_decimal(1, full).text, curve_decimal(1, full).text);
     for (int i = 0; i < c->strategy_count; i++) put_curve(f, c, &a, i);
     fputs("</svg>\n<p class=\"legend\">", f);
     for (int i = 0; i < c->strategy_count; i++) {
@@ -199,7 +163,7 @@ static void put_curves(FILE *f, const curve *c)
     fprintf(f, "</p>\n<p>Lines: mean of %d seeds; bands: one standard deviation. ", c->seeds);
     if (curve_full(c)->labels)
         fprintf(f, "Dotted: all %lld labels, %s.", (long long)curve_full(c)->labels,
-                number(4, curve_full(c)->accuracy).p);
+                curve_decimal(4, curve_full(c)->accuracy).text);
     fputs("</p>\n", f);
 }
 
@@ -223,9 +187,9 @@ static void put_accuracies(FILE *f, const curve *c)
     for (int r = 0; r <= c->rounds; r++) {
         fprintf(f, "<tr><td>%lld</td>", (long long)curve_at(c, 0, 0, r)->labels);
         for (int i = 0; i < c->strategy_count; i++) {
-            moments m = accuracy_of(c, i, r);
-            fprintf(f, "<td%s>%s", r > 0 && as_good(c, i, r) ? " class=\"best\"" : "", number(4, m.mean).p);
-            if (c->seeds > 1) fprintf(f, " ± %s", number(4, m.deviation).p);
+            moments m = curve_accuracy(c, i, r);
+            fprintf(f, "<td%s>%s", r > 0 && as_good(c, i, r) ? " class=\"best\"" : "", curve_decimal(4, m.mean).text);
+            if (c->seeds > 1) fprintf(f, " ± %s", curve_decimal(4, m.deviation).text);
             fputs("</td>", f);
         }
         fputs("</tr>\n", f);
@@ -235,7 +199,7 @@ static void put_accuracies(FILE *f, const curve *c)
 
 static void put_summary(FILE *f, const curve *c, const comparison *list, int count)
 {
-    int random = find_random(c);
+    int random = curve_random(c);
     fputs(
         "<h2>Over the whole curve</h2>\n<div class=\"scroll\"><table><thead><tr><th>strategy</th><th>mean accuracy</th>"
         "<th>labels saved</th><th>against random</th><th>p (Holm)</th></tr></thead><tbody>\n",
@@ -245,18 +209,19 @@ static void put_summary(FILE *f, const curve *c, const comparison *list, int cou
         for (int k = 0; k < c->seeds; k++) area += curve_area(c, i, k) / c->seeds;
         fputs("<tr><td>", f);
         put_escaped(f, c->strategies[i]);
-        fprintf(f, "</td><td>%s</td><td>", number(4, area).p);
+        fprintf(f, "</td><td>%s</td><td>", curve_decimal(4, area).text);
         if (random < 0 || i == random || !compare_savings(c, i, random, &ratio, &low, &high)) fputs("-", f);
         else if (c->seeds > 1)
-            fprintf(f, "%s&times; [%s, %s]", number(2, ratio).p, number(2, low).p, number(2, high).p);
-        else fprintf(f, "%s&times;", number(2, ratio).p);
+            fprintf(f, "%s&times; [%s, %s]", curve_decimal(2, ratio).text, curve_decimal(2, low).text,
+                    curve_decimal(2, high).text);
+        else fprintf(f, "%s&times;", curve_decimal(2, ratio).text);
         fputs("</td>", f);
         const comparison *q = NULL;
         for (int k = 0; k < count; k++)
             if (list[k].a == i) q = &list[k];
         if (q)
-            fprintf(f, "<td>%s%s</td><td>%s</td></tr>\n", q->difference < 0 ? "" : "+", number(4, q->difference).p,
-                    number(4, q->adjusted).p);
+            fprintf(f, "<td>%s%s</td><td>%s</td></tr>\n", q->difference < 0 ? "" : "+",
+                    curve_decimal(4, q->difference).text, curve_decimal(4, q->adjusted).text);
         else fputs("<td>-</td><td>-</td></tr>\n", f);
     }
     fputs("</tbody></table></div>\n<p>Mean accuracy: the area under the curve over its width. Labels saved: how many "
@@ -291,8 +256,8 @@ static void put_classes(FILE *f, const report *r)
                 if (r->recall) recall += r->recall[p * r->classes + j] / c->seeds;
             }
             fprintf(f, "<td style=\"background:linear-gradient(90deg,#cfe3f2 %s%%,transparent 0)\">%s%%",
-                    number(1, 100 * share).p, number(1, 100 * share).p);
-            if (r->recall) fprintf(f, ", %s", number(3, recall).p);
+                    curve_decimal(1, 100 * share).text, curve_decimal(1, 100 * share).text);
+            if (r->recall) fprintf(f, ", %s", curve_decimal(3, recall).text);
             fputs("</td>", f);
         }
         fputs("</tr>\n", f);
@@ -311,7 +276,7 @@ static void put_times(FILE *f, const curve *c)
             double sum = 0;
             for (int k = 0; k < c->seeds; k++)
                 for (int r = 1; r <= c->rounds; r++) sum += curve_at(c, i, k, r)->stage[q];
-            fprintf(f, "<td>%s</td>", number(3, c->rounds ? sum / c->seeds / c->rounds : 0).p);
+            fprintf(f, "<td>%s</td>", curve_decimal(3, c->rounds ? sum / c->seeds / c->rounds : 0).text);
         }
         fputs("</tr>\n", f);
     }
@@ -358,7 +323,7 @@ char *report_html(sluice *s, const report *r)
     char *text = NULL;
     size_t bytes = 0;
     comparison *list = NULL;
-    int count = 0, random = find_random(r->curve);
+    int count = 0, random = curve_random(r->curve);
     if (random >= 0 && compare_strategies(s, r->curve, random, &list, &count)) return NULL;
     FILE *f = open_memstream(&text, &bytes);
     if (f) put_page(f, r, list, count);
@@ -371,13 +336,13 @@ char *report_html(sluice *s, const report *r)
 static json_t *json_summary(sluice *s, const report *r)
 {
     const curve *c = r->curve;
-    int random = find_random(c), count = 0;
+    int random = curve_random(c), count = 0;
     comparison *list = NULL;
     json_t *strategies = json_array(), *pairs = json_array();
     for (int i = 0; i < c->strategy_count; i++) {
         double area = 0, ratio, low, high;
         for (int k = 0; k < c->seeds; k++) area += curve_area(c, i, k) / c->seeds;
-        moments m = accuracy_of(c, i, c->rounds);
+        moments m = curve_accuracy(c, i, c->rounds);
         json_t *q = json_pack("{s:s, s:f, s:f, s:f}", "name", c->strategies[i], "area", area, "accuracy", m.mean,
                               "deviation", m.deviation);
         if (random >= 0 && i != random && compare_savings(c, i, random, &ratio, &low, &high))
@@ -415,7 +380,7 @@ sluice_status report_classes(sluice *s, const report *r, const char *path)
             int64_t at = (p - r->curve->points) * r->classes + j;
             bool known = r->recall[at] == r->recall[at];
             TRY(outfile_printf(s, f, "%s,%llu,%d,%d,%lld,%s\n", p->strategy, (unsigned long long)p->seed, p->round, j,
-                               (long long)r->balance[at], known ? number(6, r->recall[at]).p : ""));
+                               (long long)r->balance[at], known ? curve_decimal(6, r->recall[at]).text : ""));
         }
     outfile *whole = f;
     f = NULL;
@@ -452,10 +417,10 @@ char *report_tex(sluice *s, const curve *c)
     for (int r = 0; r <= c->rounds; r++) {
         fprintf(f, "%lld", (long long)curve_at(c, 0, 0, r)->labels);
         for (int i = 0; i < c->strategy_count; i++) {
-            moments m = accuracy_of(c, i, r);
+            moments m = curve_accuracy(c, i, r);
             bool bold = r > 0 && as_good(c, i, r);
-            fprintf(f, " & %s%s%s", bold ? "\\textbf{" : "", number(2, 100 * m.mean).p, bold ? "}" : "");
-            if (c->seeds > 1) fprintf(f, " $\\pm$ %s", number(2, 100 * m.deviation).p);
+            fprintf(f, " & %s%s%s", bold ? "\\textbf{" : "", curve_decimal(2, 100 * m.mean).text, bold ? "}" : "");
+            if (c->seeds > 1) fprintf(f, " $\\pm$ %s", curve_decimal(2, 100 * m.deviation).text);
         }
         fputs(" \\\\\n", f);
     }

@@ -8,7 +8,13 @@
 #include "exact.h"
 #include "kmeans.h"
 
-typedef int64_t choose_fn(const batch *b, const kmeans *q, int32_t cell);
+/* Whether row i comes before row j of its cell; j is an earlier candidate. */
+typedef bool before_fn(const kmeans *q, int64_t i, int64_t j);
+
+static bool nearer(const kmeans *q, int64_t i, int64_t j) { return q->distance[i] < q->distance[j]; }
+static bool farther(const kmeans *q, int64_t i, int64_t j) { return q->distance[i] > q->distance[j]; }
+/* Candidates stand in the order of their hashes: the first is a random one. */
+static bool never(const kmeans *q, int64_t i, int64_t j) { return (void)q, (void)i, (void)j, false; }
 
 static sluice_status make_cells(sluice *s, const batch *b, int64_t cells, kmeans *q)
 {
@@ -23,63 +29,58 @@ static sluice_status make_cells(sluice *s, const batch *b, int64_t cells, kmeans
     return kmeans_run(s, q);
 }
 
-/* Open rows of a cell: the nearest, the farthest, the first by hash.  -1: none. */
-static int64_t nearest_of(const batch *b, const kmeans *q, int32_t cell)
+/* The first open row of every cell (-1: none) into first [cells], or of one cell alone. */
+static void find_first(const batch *b, const kmeans *q, before_fn *before, int32_t only, int64_t *first)
 {
-    int64_t best = -1;
-    for (int64_t i = 0; i < b->n; i++)
-        if (q->cell[i] == cell && b->open[i] == 1 && (best < 0 || q->distance[i] < q->distance[best])) best = i;
-    return best;
-}
-
-static int64_t farthest_of(const batch *b, const kmeans *q, int32_t cell)
-{
-    int64_t best = -1;
-    for (int64_t i = 0; i < b->n; i++)
-        if (q->cell[i] == cell && b->open[i] == 1 && (best < 0 || q->distance[i] > q->distance[best])) best = i;
-    return best;
-}
-
-static int64_t random_of(const batch *b, const kmeans *q, int32_t cell)
-{
-    for (int64_t i = 0; i < b->n; i++)
-        if (q->cell[i] == cell && b->open[i] == 1) return i; /* candidates stand in the order of their hashes */
-    return -1;
-}
-
-/* One row of each cell; how many were taken. */
-static int64_t go_round(batch *b, const kmeans *q, choose_fn *choose)
-{
-    int64_t before = b->picked;
-    for (int32_t c = 0; c < (int32_t)q->cells && !batch_full(b); c++) {
-        int64_t i = choose(b, q, c);
-        if (i >= 0) batch_take(b, i, -ex_sqrt(q->distance[i]));
+    for (int64_t c = 0; c < q->cells; c++)
+        if (only < 0 || c == only) first[c] = -1;
+    for (int64_t i = 0; i < b->n; i++) {
+        int32_t c = q->cell[i];
+        if (b->open[i] != 1 || (only >= 0 && c != only)) continue;
+        if (first[c] < 0 || before(q, i, first[c])) first[c] = i;
     }
-    return b->picked - before;
 }
 
-sluice_status rule_cells(sluice *s, batch *b)
+/* One row of each cell; *out_taken is how many.  A pick may have closed the first row of a later cell (its group is full,
+ * its class has to wait): then that cell is looked at again. */
+static sluice_status go_round(sluice *s, batch *b, const kmeans *q, before_fn *before, int64_t *out_taken)
+{
+    sluice_status st = SLUICE_OK;
+    int64_t *first, had = b->picked;
+    TRY_NEW(first, RAW(s, q->cells, int64_t));
+    find_first(b, q, before, -1, first);
+    for (int32_t c = 0; c < (int32_t)q->cells && !batch_full(b); c++) {
+        if (first[c] >= 0 && b->open[first[c]] != 1) find_first(b, q, before, c, first);
+        if (first[c] >= 0) batch_take(b, first[c], -ex_sqrt(q->distance[first[c]]));
+    }
+    *out_taken = b->picked - had;
+out:
+    mem_free(first);
+    return st;
+}
+
+/* Round after round by the ways in turn, until the batch is full or no row is open. */
+static sluice_status share_out(sluice *s, batch *b, int64_t cells, before_fn *const *ways, int count)
 {
     kmeans q;
     if (b->k == 0) return SLUICE_OK;
-    sluice_status st = make_cells(s, b, b->k, &q);
+    sluice_status st = make_cells(s, b, cells, &q);
     if (st) return st;
-    while (!batch_full(b) && go_round(b, &q, nearest_of) > 0) continue;
+    for (int64_t taken = 1; taken > 0 && !batch_full(b) && !st;) {
+        taken = 0;
+        for (int way = 0; way < count && !st; way++) {
+            int64_t more;
+            st = go_round(s, b, &q, ways[way], &more);
+            if (!st) taken += more;
+        }
+    }
     kmeans_release(&q);
-    return SLUICE_OK;
+    return st;
 }
+
+sluice_status rule_cells(sluice *s, batch *b) { return share_out(s, b, b->k, (before_fn *const[]){ nearer }, 1); }
 
 sluice_status rule_trio(sluice *s, batch *b)
 {
-    static choose_fn *const choose[] = { nearest_of, farthest_of, random_of };
-    kmeans q;
-    if (b->k == 0) return SLUICE_OK;
-    sluice_status st = make_cells(s, b, (b->k + 2) / 3, &q);
-    if (st) return st;
-    for (int64_t taken = 1; taken > 0 && !batch_full(b);) {
-        taken = 0;
-        for (int way = 0; way < 3; way++) taken += go_round(b, &q, choose[way]);
-    }
-    kmeans_release(&q);
-    return SLUICE_OK;
+    return share_out(s, b, (b->k + 2) / 3, (before_fn *const[]){ nearer, farther, never }, 3);
 }

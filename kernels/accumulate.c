@@ -6,19 +6,9 @@
 
 enum { SPAN = 64 }; /* columns: 256 bytes of a row, 512 of a sum */
 
-/* rint(v) for |v| <= 2^51: adding 1.5 * 2^52 leaves the integer in the low bits.  Plain C that vectorises. */
-static inline int64_t round_to_integer(double v)
-{
-    const double shift = 6755399441055744.0;
-    double t = v + shift;
-    int64_t bits, zero;
-    memcpy(&bits, &t, sizeof bits), memcpy(&zero, &shift, sizeof zero);
-    return bits - zero;
-}
-
 static void add_row(const float *x, double factor, int64_t n, int64_t *sum)
 {
-    for (int64_t k = 0; k < n; k++) sum[k] += round_to_integer((double)x[k] * factor);
+    for (int64_t k = 0; k < n; k++) sum[k] += ex_round64((double)x[k] * factor);
 }
 
 static void accumulate_span(void *arg, int64_t first, int64_t last, int thread)
@@ -38,7 +28,7 @@ static void accumulate_span(void *arg, int64_t first, int64_t last, int thread)
 sluice_status TIER_FN(op_accumulate)(sluice_exec *x, const sluice_op_accumulate_args *a)
 {
     for (int64_t i = 0; i < a->x.rows; i++)
-        if (a->cell[i] >= 0) a->mass[a->cell[i]] += round_to_integer((a->weight ? (double)a->weight[i] : 1.0) * 0x1p40);
+        if (a->cell[i] >= 0) a->mass[a->cell[i]] += ex_round64((a->weight ? (double)a->weight[i] : 1.0) * 0x1p40);
     cpu_parallel(x, (a->x.cols + SPAN - 1) / SPAN, 1, accumulate_span, (void *)(uintptr_t)a);
     return SLUICE_OK;
 }

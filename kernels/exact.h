@@ -9,7 +9,7 @@
  *   bits and fma    ex_bits ex_float ex_nan ex_inf ex_finite ex_pick ex_fma
  *   functions       ex_exp ex_log ex_log1p ex_sqrt
  *   order, hash     ex_order_key ex_order_score ex_mix64 ex_hash64
- *   sums            ex_fold16
+ *   sums            ex_fold16 ex_round64
  *   half floats     ex_f16_to_f32 ex_f32_to_f16 ex_bf16_to_f32 ex_f32_to_bf16
  */
 #ifndef SLUICE_EXACT_H
@@ -237,6 +237,17 @@ EX_FN float ex_fold16(const float p[16])
     for (int i = 0; i < 8; i++) a[i] = p[i] + p[i + 8];
     for (int i = 0; i < 4; i++) a[i] = a[i] + a[i + 4];
     return (a[0] + a[2]) + (a[1] + a[3]);
+}
+
+/* rint(v) for |v| <= 2^51: adding 1.5 * 2^52 leaves the integer in the low bits.  Vectorises. */
+EX_FN int64_t ex_round64(double v)
+{
+    const double shift = 6755399441055744.0;
+    double t = v + shift;
+    int64_t bits, zero;
+    memcpy(&bits, &t, sizeof bits);
+    memcpy(&zero, &shift, sizeof zero);
+    return bits - zero;
 }
 
 /* ---- half floats ----------------------------------------------------------------------------------- */

@@ -6,16 +6,6 @@
 
 enum { ROWS = 4, BLOCK = 64 };
 
-/* rint(v) for |v| <= 2^51: adding 1.5 * 2^52 leaves the integer in the low bits. */
-static inline int64_t round_to_integer(double v)
-{
-    const double shift = 6755399441055744.0;
-    double t = v + shift;
-    int64_t bits, zero;
-    memcpy(&bits, &t, sizeof bits), memcpy(&zero, &shift, sizeof zero);
-    return bits - zero;
-}
-
 /* Squared distances of rows i .. i+n-1, n <= ROWS, to the 16 rows of a group. */
 V16_FN void distances(const sluice_view *v, int64_t i, int64_t n, const float *group, float out[ROWS][16])
 {
@@ -49,7 +39,7 @@ static int64_t added(const sluice_op_gain_args *a, int64_t j, int64_t n, const f
     for (int64_t l = 0; l < n; l++) {
         float more = k[l] - a->kept[j + l];
         double weight = a->weight ? (double)a->weight[j + l] : 1.0;
-        sum += round_to_integer(more > 0 ? weight * (double)more * 0x1p40 : 0.0);
+        sum += ex_round64(more > 0 ? weight * (double)more * 0x1p40 : 0.0);
     }
     return sum;
 }

@@ -170,19 +170,6 @@ __device__ __forceinline__ float exp2_fast(float x)
 #endif
 }
 
-/* The first `bytes` of 16 as copy16_async does, zeros after them. */
-__device__ __forceinline__ void copy16_async_first(void *shared, const void *global, int bytes)
-{
-#ifdef SLUICE_SIMT
-    simt::cp_async(shared, global, (unsigned)bytes, 16);
-#else
-    asm volatile(
-        "cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"((uint32_t)__cvta_generic_to_shared(shared)),
-        "l"(global), "r"(bytes)
-        : "memory");
-#endif
-}
-
 } // namespace gpu
 
 #endif

@@ -260,7 +260,7 @@ template <class S, class T> struct feed {
             int64_t left = rest - byte;
             int bytes = left >= 16 ? 16 : left > 0 ? (int)left : 0; /* past the row's end zeros, as in the weights */
             for (int i = 0; i < ROW_TURNS; i++)
-                gpu::copy16_async_first(to + row_place + i * ROWS_A_TURN * G::PITCH, row[i] + byte, bytes);
+                gpu::copy16_part_async(to + row_place + i * ROWS_A_TURN * G::PITCH, row[i] + byte, bytes);
             for (int i = 0; i < WEIGHT_TURNS; i++)
                 gpu::copy16_async(to + G::ROW_BYTES + (threadIdx.x + i * S::THREADS) * 16,
                                   weights + i * S::THREADS * 16);

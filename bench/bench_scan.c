@@ -45,11 +45,12 @@ static void scan(void *arg)
     j->top.count = j->top.full = 0;
     for (int64_t i = 0; i < d->x.rows; i += block) {
         int64_t n = d->x.rows - i < block ? d->x.rows - i : block;
-        sluice_op_scan_args a = {
-            .x = d->x, .packed = d->packed, .bias = d->bias, .c = j->c, .temperature = 1, .out = columns_at(d, i)
-        };
-        a.x.data = (char *)d->x.data + (size_t)i * d->x.stride, a.x.rows = n;
-        if (a.x.scale) a.x.scale += i;
+        sluice_op_scan_args a = { .x = sluice_rows_of(d->x, i, n),
+                                  .packed = d->packed,
+                                  .bias = d->bias,
+                                  .c = j->c,
+                                  .temperature = 1,
+                                  .out = columns_at(d, i) };
         BENCH_OK(j->s, sluice_op_scan(j->s, &a));
         if (j->without_top) continue;
         sluice_op_top_args t = { d->column[1] + i, NULL, n, i, NULL, &j->top, i + n >= d->x.rows };

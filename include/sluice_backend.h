@@ -21,6 +21,15 @@ typedef struct sluice_view {
     const float *scale; /* i8 and u8 rows: [rows] factor of each row, or NULL for 1 */
 } sluice_view;
 
+/* Rows first .. first+rows-1 of a view, with their factors; no data stays none. */
+static inline sluice_view sluice_rows_of(sluice_view v, int64_t first, int64_t rows)
+{
+    if (v.data) v.data = (char *)v.data + (size_t)first * v.stride;
+    if (v.scale) v.scale += first;
+    v.rows = rows;
+    return v;
+}
+
 typedef enum sluice_math {
     SLUICE_MATH_EXACT, /* docs/numerics.md: the same bits everywhere */
     SLUICE_MATH_LIBRARY, /* gradients of non-linear heads: a GPU may call cuBLAS and cuDNN; the same bits on each repeat */

@@ -114,8 +114,7 @@ sluice_status cuda_op_nearest(sluice_exec *x, const sluice_op_nearest_args *a)
     int32_t *index = r.out(a->index, n * k);
     uint64_t *kept = r.scratch<uint64_t>(piece * k);
     for (int64_t i = 0; i < n && r.ok(); i += piece) {
-        sluice_view part = xs;
-        part.data = (char *)xs.data + (size_t)i * xs.stride, part.rows = n - i < piece ? n - i : piece;
+        sluice_view part = sluice_rows_of(xs, i, n - i < piece ? n - i : piece);
         dim3 grid(blocks(m, TILE).x, blocks(part.rows, TILE).x);
         r.launch(distances, grid, THREADS, 0, part, ys, all);
         r.launch(select, dim3((unsigned)part.rows), DIGITS, 0, all, m, k, kept, distance + i * k, index + i * k);

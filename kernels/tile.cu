@@ -359,14 +359,6 @@ int64_t piece_rows(op_run &r, int64_t c, size_t stride)
     return (tall ? tall : 1) * ROWS;
 }
 
-sluice_view rows_of(sluice_view v, int64_t i, int64_t n)
-{
-    if (v.data) v.data = (char *)v.data + (size_t)i * v.stride;
-    if (v.scale) v.scale += i;
-    v.rows = n;
-    return v;
-}
-
 void wide_scored(op_run &r, const linear &p)
 {
     size_t stride = (size_t)(p.c + 3) / 4 * 4 * sizeof(float);
@@ -376,8 +368,8 @@ void wide_scored(op_run &r, const linear &p)
     for (int64_t i = 0; i < n; i += most) {
         int64_t rows = n - i < most ? n - i : most;
         linear part = p;
-        part.x = rows_of(p.x, i, rows);
-        part.out = p.out.data ? rows_of(p.out, i, rows) : rows_of(scratch, 0, rows);
+        part.x = sluice_rows_of(p.x, i, rows);
+        part.out = p.out.data ? sluice_rows_of(p.out, i, rows) : sluice_rows_of(scratch, 0, rows);
         wide(r, part);
         score_rows(r, part.out, p.scores, i);
     }

@@ -227,14 +227,6 @@ out:
     return st;
 }
 
-static sluice_view rows_of(sluice_view x, int64_t first, int64_t rows)
-{
-    x.data = (uint8_t *)x.data + (size_t)first * x.stride;
-    if (x.scale) x.scale += first;
-    x.rows = rows;
-    return x;
-}
-
 sluice_status layer_relu(sluice *s, float *x, int64_t rows, int64_t cols)
 {
     sluice_view v = sluice_rows(x, SLUICE_F32, rows, cols);
@@ -366,7 +358,7 @@ sluice_status head_features(sluice *s, const sluice_head *h, sluice_view x, floa
     for (int64_t i = 0; i < x.rows; i += p.rows) {
         int64_t n = x.rows - i < p.rows ? x.rows - i : p.rows;
         float *f;
-        TRY(run_layers(s, h, rows_of(x, i, n), &p, &f));
+        TRY(run_layers(s, h, sluice_rows_of(x, i, n), &p, &f));
         TRY(dev_copy(s, features + i * width, f, (size_t)(n * width) * sizeof(float)));
         TRY(dev_copy(s, bad, p.bad, (size_t)n));
         for (int64_t r = 0; r < n; r++)
@@ -458,7 +450,7 @@ sluice_status head_logits(sluice *s, const sluice_head *h, sluice_view x, float 
         int64_t n = x.rows - i < p.rows ? x.rows - i : p.rows;
         sluice_view f;
         float *z = out + i * h->classes;
-        TRY(last_input(s, h, rows_of(x, i, n), &p, &f));
+        TRY(last_input(s, h, sluice_rows_of(x, i, n), &p, &f));
         TRY(last_layer(s, h, f, z));
         if (seen) quarantine_logits(z, n, h->classes, on_device(s) ? NULL : p.bad);
     }
@@ -499,7 +491,7 @@ sluice_status head_scan(sluice *s, const sluice_head *h, sluice_view x, const sl
         sluice_scores o = scores_from(out, i);
         float *z = logits ? logits + i * h->classes : NULL;
         sluice_view f;
-        TRY(last_input(s, h, rows_of(x, i, n), &p, &f));
+        TRY(last_input(s, h, sluice_rows_of(x, i, n), &p, &f));
         TRY(scan_rows(s, h, f, &o, z));
         if (!on_device(s)) quarantine_scores(&o, n, p.bad);
         if (seen) quarantine_logits(z, n, h->classes, on_device(s) ? NULL : p.bad);

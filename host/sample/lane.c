@@ -81,14 +81,6 @@ void lane_close(sluice *s, lane *l)
 
 /* ---- a block ---- */
 
-static sluice_view rows_of(sluice_view x, int64_t first, int64_t rows)
-{
-    x.data = (char *)x.data + (size_t)first * x.stride;
-    if (x.scale) x.scale += first;
-    x.rows = rows;
-    return x;
-}
-
 static sluice_status end_piece(sluice *s, lane *l)
 {
     if (l->x.rows == 0) return SLUICE_OK;
@@ -102,7 +94,7 @@ static sluice_status begin_pieces(sluice *s, lane *l)
 {
     sluice_status st = SLUICE_OK;
     for (int64_t i = 0; i < l->x.rows; i += l->piece) {
-        sluice_view x = rows_of(l->x, i, l->x.rows - i < l->piece ? l->x.rows - i : l->piece);
+        sluice_view x = sluice_rows_of(l->x, i, l->x.rows - i < l->piece ? l->x.rows - i : l->piece);
         source_out out = source_out_from(&l->src, l->out, i);
         if (i > 0) TRY(end_piece(s, l));
         TRY(bring_piece(s, l, &x));

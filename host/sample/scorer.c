@@ -78,14 +78,6 @@ static void *room(sluice *s, int slot, int64_t rows, int64_t floats)
     return NULL;
 }
 
-static sluice_view rows_of(sluice_view x, int64_t first, int64_t rows)
-{
-    x.data = (char *)x.data + (size_t)first * x.stride;
-    if (x.scale) x.scale += first;
-    x.rows = rows;
-    return x;
-}
-
 static int64_t piece_rows(const sluice *s, int64_t floats, int64_t rows)
 {
     int64_t bytes = on_device(s) ? DEVICE_PIECE_BYTES : (int64_t)PIECE_BYTES * (s->threads > 0 ? s->threads : 1);
@@ -102,7 +94,7 @@ sluice_status scorer_begin(sluice *s, const scorer *q, sluice_view x, float *con
     if (d) TRY_NEW(unit, room(s, ROOM_UNIT, rows, d));
     if (q->scratch) TRY_NEW(scratch, room(s, ROOM_SCRATCH, rows, q->scratch));
     for (int64_t i = 0; i < x.rows; i += rows) {
-        sluice_view now = rows_of(x, i, x.rows - i < rows ? x.rows - i : rows);
+        sluice_view now = sluice_rows_of(x, i, x.rows - i < rows ? x.rows - i : rows);
         sluice_view to = sluice_rows(unit, SLUICE_F32, now.rows, d);
         if (d) TRY(sluice_op_convert(s, &(sluice_op_convert_args){ .x = now, .out = to, .normalise = 1 }));
         scorer_piece p = { .x = now, .unit = unit, .scratch = scratch };

@@ -128,14 +128,6 @@ static void probs_to_logits(sluice *s, sluice_view x)
     }
 }
 
-static sluice_view one_row(sluice_view x, int64_t i)
-{
-    x.data = (char *)x.data + (size_t)i * x.stride;
-    if (x.scale) x.scale += i;
-    x.rows = 1;
-    return x;
-}
-
 static sluice_status find_bad(sluice *s, sluice_view x, uint8_t *bad)
 {
     return sluice_op_finite(s, &(sluice_op_finite_args){ .x = x, .bad = bad });
@@ -159,7 +151,7 @@ static sluice_status find_bad_behind(sluice *s, const source *src, const source_
     memset(out->bad, 0, (size_t)src->x.rows);
     for (int64_t i = 0; i < src->x.rows && !st; i++) {
         if (probe[i] == probe[i]) continue;
-        if (!on_device(s)) st = find_bad(s, one_row(src->x, i), out->bad + i);
+        if (!on_device(s)) st = find_bad(s, sluice_rows_of(src->x, i, 1), out->bad + i);
         else return exec_wait(s, find_bad(s, src->x, out->bad));
     }
     return st;

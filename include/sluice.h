@@ -313,6 +313,11 @@ typedef struct sluice_simulate_args {
  * Cold: nothing is labelled at first and round 0 is the first batch, by strategies that need no head as they choose, for
  * the others what "random" picks.  A call that was cut short goes on where it stopped when it is made again. */
 SLUICE_API sluice_status sluice_simulate(sluice *s, const sluice_pool *pool, const sluice_simulate_args *a);
+/* What simulations of the same strategies and seeds on several data sets say together: table.md, summary.json,
+ * report.html and run.json in folder, from its sub-folders names [count], which sluice_simulate() filled.
+ * command and out_table as there. */
+SLUICE_API sluice_status sluice_simulate_join(sluice *s, const char *folder, const char *const *names, int count,
+                                              const char *command, char **out_table);
 
 #ifdef __cplusplus
 }

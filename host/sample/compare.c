@@ -125,6 +125,16 @@ out:
     return st;
 }
 
+json_t *compare_json(const curve *c, const comparison *list, int count)
+{
+    json_t *pairs = json_array();
+    for (const comparison *q = list; q < list + count; q++)
+        json_array_append_new(pairs,
+                              json_pack("{s:s, s:s, s:f, s:f, s:f}", "a", c->strategies[q->a], "b", c->strategies[q->b],
+                                        "difference", q->difference, "p", q->p, "holm", q->adjusted));
+    return pairs;
+}
+
 /* Where a run first reaches an accuracy, between points by a line; negative: never. */
 static double labels_for(const curve *c, int strategy, int seed, double wanted)
 {

@@ -4,6 +4,8 @@
 
 #include "curve.h"
 
+#include <jansson.h>
+
 /* Mean accuracy over labels: the area under a run's curve by trapezoids, over its width; one point: its accuracy. */
 double curve_area(const curve *c, int strategy, int seed);
 
@@ -17,6 +19,7 @@ typedef struct comparison {
 
 /* Every strategy against `baseline`, or all pairs where it is negative; p ascending.  *out_list: mem_free(). */
 sluice_status compare_strategies(sluice *s, const curve *c, int baseline, comparison **out_list, int *out_count);
+json_t *compare_json(const curve *c, const comparison *list, int count); /* "pairs" of a summary */
 
 /* P(|T| > t) of Student's t with df degrees of freedom. */
 double student_two_sided(double t, double df);

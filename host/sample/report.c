@@ -1,4 +1,5 @@
 /* report.c - see report.h.  One page, styles and pictures (SVG) inside. */
+#include "page.h"
 #include "report.h"
 
 #include <jansson.h>
@@ -12,36 +13,6 @@ enum { WIDTH = 760, HEIGHT = 400, LEFT = 56, RIGHT = 16, TOP = 12, BOTTOM = 44 }
 static const char *const colours[] = { "#666666", "#0072b2", "#d55e00", "#009e73",
                                        "#cc79a7", "#e69f00", "#56b4e9", "#f0e442" };
 enum { COLOURS = sizeof colours / sizeof *colours };
-
-/* clang-format off */
-static const char style[] =
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#222}"
-    "h1{font-size:1.5rem}"
-    "h2{font-size:1.15rem;margin-top:2rem}"
-    "table{border-collapse:collapse;font-size:.9rem}"
-    "td,th{padding:.25rem .6rem;text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}"
-    "th:first-child,td:first-child{text-align:left}"
-    "td.best{font-weight:600}"
-    "code{background:#f4f4f4;padding:.1rem .3rem;overflow-wrap:anywhere}"
-    "svg{max-width:100%;height:auto}"
-    ".scroll{overflow-x:auto}"
-    ".legend span{margin-right:1rem;white-space:nowrap}"
-    ".legend i{display:inline-block;width:.9rem;height:.9rem;margin-right:.3rem;vertical-align:-2px}";
-/* clang-format on */
-
-/* ---- numbers and texts ---- */
-
-static void put_escaped(FILE *f, const char *p)
-{
-    for (; *p; p++) switch (*p) {
-        case '<': fputs("&lt;", f); break;
-        case '>': fputs("&gt;", f); break;
-        case '&': fputs("&amp;", f); break;
-        case '"': fputs("&quot;", f); break;
-        case '\'': fputs("&#39;", f); break;
-        default: fputc(*p, f);
-        }
-}
 
 /* The strategy of the highest mean in a round. */
 static int best_of(const curve *c, int round)
@@ -157,7 +128,7 @@ static void put_curves(FILE *f, const curve *c)
     fputs("</svg>\n<p class=\"legend\">", f);
     for (int i = 0; i < c->strategy_count; i++) {
         fprintf(f, "<span><i style=\"background:%s\"></i>", colours[i % COLOURS]);
-        put_escaped(f, c->strategies[i]);
+        page_text(f, c->strategies[i]);
         fputs("</span>", f);
     }
     fprintf(f, "</p>\n<p>Lines: mean of %d seeds; bands: one standard deviation. ", c->seeds);
@@ -174,7 +145,7 @@ static void put_names(FILE *f, const curve *c, const char *first)
     fprintf(f, "<div class=\"scroll\"><table><thead><tr><th>%s</th>", first);
     for (int i = 0; i < c->strategy_count; i++) {
         fputs("<th>", f);
-        put_escaped(f, c->strategies[i]);
+        page_text(f, c->strategies[i]);
         fputs("</th>", f);
     }
     fputs("</tr></thead><tbody>\n", f);
@@ -208,7 +179,7 @@ static void put_summary(FILE *f, const curve *c, const comparison *list, int cou
         double area = 0, ratio, low, high;
         for (int k = 0; k < c->seeds; k++) area += curve_area(c, i, k) / c->seeds;
         fputs("<tr><td>", f);
-        put_escaped(f, c->strategies[i]);
+        page_text(f, c->strategies[i]);
         fprintf(f, "</td><td>%s</td><td>", curve_decimal(4, area).text);
         if (random < 0 || i == random || !compare_savings(c, i, random, &ratio, &low, &high)) fputs("-", f);
         else if (c->seeds > 1)
@@ -246,7 +217,7 @@ static void put_classes(FILE *f, const report *r)
     put_names(f, c, "class");
     for (int j = 0; j < r->classes; j++) {
         fputs("<tr><td>", f);
-        put_escaped(f, r->class_names ? r->class_names[j] : "");
+        page_text(f, r->class_names ? r->class_names[j] : "");
         fputs("</td>", f);
         for (int i = 0; i < c->strategy_count; i++) {
             double share = 0, recall = 0;
@@ -285,38 +256,18 @@ static void put_times(FILE *f, const curve *c)
 
 static void put_page(FILE *f, const report *r, const comparison *list, int count)
 {
-    fputs("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-          "content=\"width=device-width\"><title>",
-          f);
-    put_escaped(f, r->title);
-    fprintf(f, "</title><style>%s</style></head><body>\n<h1>", style);
-    put_escaped(f, r->title);
-    fprintf(f, "</h1>\n<p>%lld test rows, %d seeds, %d rounds. sluice %s.</p>\n", (long long)r->curve->test_rows,
+    page_begin(f, r->title);
+    fprintf(f, "<p>%lld test rows, %d seeds, %d rounds. sluice %s.</p>\n", (long long)r->curve->test_rows,
             r->curve->seeds, r->curve->rounds, sluice_version());
     put_curves(f, r->curve);
     put_summary(f, r->curve, list, count);
     put_accuracies(f, r->curve);
     put_classes(f, r);
     put_times(f, r->curve);
-    if (r->command) {
-        fputs("<h2>Command</h2>\n<p><code>", f);
-        put_escaped(f, r->command);
-        fputs("</code></p>\n", f);
-    }
-    fputs("</body></html>\n", f);
+    page_end(f, r->command);
 }
 
 /* ---- out ---- */
-
-static char *take_text(sluice *s, FILE *f, char **text)
-{
-    bool whole = !ferror(f);
-    whole &= fclose(f) == 0;
-    if (whole) return *text;
-    free(*text);
-    sluice_fail(s, SLUICE_E_MEMORY, "out of memory for the report");
-    return NULL;
-}
 
 char *report_html(sluice *s, const report *r)
 {
@@ -328,7 +279,7 @@ char *report_html(sluice *s, const report *r)
     FILE *f = open_memstream(&text, &bytes);
     if (f) put_page(f, r, list, count);
     mem_free(list);
-    if (f) return take_text(s, f, &text);
+    if (f) return page_take(s, f, &text);
     sluice_fail(s, SLUICE_E_MEMORY, "out of memory for the report");
     return NULL;
 }
@@ -338,7 +289,7 @@ static json_t *json_summary(sluice *s, const report *r)
     const curve *c = r->curve;
     int random = curve_random(c), count = 0;
     comparison *list = NULL;
-    json_t *strategies = json_array(), *pairs = json_array();
+    json_t *strategies = json_array();
     for (int i = 0; i < c->strategy_count; i++) {
         double area = 0, ratio, low, high;
         for (int k = 0; k < c->seeds; k++) area += curve_area(c, i, k) / c->seeds;
@@ -348,13 +299,13 @@ static json_t *json_summary(sluice *s, const report *r)
         if (random >= 0 && i != random && compare_savings(c, i, random, &ratio, &low, &high))
             json_object_set_new(q, "labels_saved",
                                 json_pack("{s:f, s:f, s:f}", "ratio", ratio, "low", low, "high", high));
+        json_t *areas = json_array();
+        for (int k = 0; k < c->seeds; k++) json_array_append_new(areas, json_real(curve_area(c, i, k)));
+        json_object_set_new(q, "areas", areas);
         json_array_append_new(strategies, q);
     }
     if (compare_strategies(s, c, -1, &list, &count)) count = 0;
-    for (int i = 0; i < count; i++)
-        json_array_append_new(pairs, json_pack("{s:s, s:s, s:f, s:f, s:f}", "a", c->strategies[list[i].a], "b",
-                                               c->strategies[list[i].b], "difference", list[i].difference, "p",
-                                               list[i].p, "holm", list[i].adjusted));
+    json_t *pairs = compare_json(c, list, count);
     mem_free(list);
     return json_pack("{s:I, s:i, s:i, s:f, s:o, s:o}", "test_rows", (json_int_t)c->test_rows, "seeds", c->seeds,
                      "rounds", c->rounds, "full", curve_full(c)->accuracy, "strategies", strategies, "pairs", pairs);
@@ -425,5 +376,5 @@ char *report_tex(sluice *s, const curve *c)
         fputs(" \\\\\n", f);
     }
     fputs("\\hline\n\\end{tabular}\n", f);
-    return take_text(s, f, &text);
+    return page_take(s, f, &text);
 }

@@ -2,6 +2,7 @@
  *
  * A round is written whole (outfile) behind its picks, so what is there need not be computed again.  Numbers keep all
  * their bits, and heads are trained anew from the same rows: the end is that of a run nobody killed. */
+#include "page.h"
 #include "simulation.h"
 
 #include <dirent.h>
@@ -85,20 +86,14 @@ static json_t *describe(const simulation *e, const curve_point *p, const pick_li
 sluice_status round_keep(sluice *s, simulation *e, const curve_point *p, const pick_list *batch)
 {
     sluice_status st = SLUICE_OK;
-    outfile *f = NULL;
     char *path, *text = NULL;
     json_t *j = describe(e, p, batch);
     TRY_NEW(path, path_of(s, e, p));
     text = j ? json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
     if (!text) FAIL(E_MEMORY, "out of memory for a finished round");
-    TRY(outfile_open(s, path, true, &f));
-    TRY(outfile_write(s, f, text, strlen(text)));
-    outfile *whole = f;
-    f = NULL;
-    TRY(outfile_commit(s, whole));
+    TRY(page_write(s, path, text));
     e->finished++;
 out:
-    outfile_abort(f);
     free(text);
     mem_free(path);
     json_decref(j);

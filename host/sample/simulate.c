@@ -2,6 +2,7 @@
  * what happens between, resume.c what a killed run leaves.
  *
  * Pools that fit half the memory budget are read once, and stay on the devices where those have room. */
+#include "page.h"
 #include "report.h"
 #include "resident.h"
 #include "simulation.h"
@@ -149,20 +150,6 @@ static sluice_status write_run(sluice *s, simulation *e, json_t *outputs, double
     return st;
 }
 
-static sluice_status write_text(sluice *s, const char *path, const char *text)
-{
-    sluice_status st = SLUICE_OK;
-    outfile *f = NULL;
-    TRY(outfile_open(s, path, true, &f));
-    TRY(outfile_write(s, f, text, strlen(text)));
-    outfile *whole = f;
-    f = NULL;
-    TRY(outfile_commit(s, whole));
-out:
-    outfile_abort(f);
-    return st;
-}
-
 static report report_of(const simulation *e)
 {
     return (report){ .curve = &e->curve,
@@ -197,10 +184,10 @@ static sluice_status write_reports(sluice *s, simulation *e, const char *table)
     TRY_NEW(summary, report_json(s, &r));
     TRY_NEW(html, report_html(s, &r));
     TRY(report_classes(s, &r, e->path[OUT_CLASSES]));
-    TRY(write_text(s, e->path[OUT_TABLE], table));
-    TRY(write_text(s, e->path[OUT_TEX], tex));
-    TRY(write_text(s, e->path[OUT_SUMMARY], summary));
-    TRY(write_text(s, e->path[OUT_REPORT], html));
+    TRY(page_write(s, e->path[OUT_TABLE], table));
+    TRY(page_write(s, e->path[OUT_TEX], tex));
+    TRY(page_write(s, e->path[OUT_SUMMARY], summary));
+    TRY(page_write(s, e->path[OUT_REPORT], html));
 out:
     mem_free(tex), mem_free(summary), mem_free(html);
     return st;

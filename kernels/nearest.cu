@@ -1,5 +1,6 @@
 /* nearest.cu - the k nearest reference rows on a GPU: all canonical distances of a piece of rows, a thread owning 4 x 4 of
- * them, then a block selects among the m of one row.  Twin: nearest.c, whose filter only saves work. */
+ * them, then a block selects among the m of one row.  For k = 1, which is k-means and k-center, distances are never
+ * written: the smallest is kept where it is made.  Twin: nearest.c, whose filter only saves work. */
 #include "cuda.h"
 #include "exact.h"
 
@@ -12,7 +13,8 @@ enum {
     DEPTH = 16, /* features at a time */
     PITCH = TILE + 4,
     THREADS = SIDE * SIDE,
-    DIGITS = 256
+    DIGITS = 256,
+    MOST_SHARES = 64 /* of the references, for k = 1: blocks enough where rows are few */
 };
 const size_t piece_bytes = (size_t)64 << 20; /* distances at a time */
 
@@ -25,14 +27,14 @@ __device__ void load_tile(const sluice_view &v, int64_t first, int64_t k, float 
     }
 }
 
-/* grid (tiles of references, tiles of rows), block THREADS.  x [n, d], y [m, d] -> out [n, m].  Features past the last are
- * equal zeros: they add 0 to a sum of squares. */
-__global__ void __launch_bounds__(THREADS) distances(sluice_view x, sluice_view y, float *out)
+/* The thread's distances: of rows row + ty + SIDE i to references ref + tx + SIDE j, tx and ty its place in the tile.
+ * Features past the last are equal zeros: they add 0 to a sum of squares.  All threads of the block come here. */
+__device__ __forceinline__ void measure(const sluice_view &x, const sluice_view &y, int64_t row, int64_t ref,
+                                        float sum[EACH][EACH])
 {
     __shared__ float xs[DEPTH * PITCH], ys[DEPTH * PITCH];
-    int64_t row = (int64_t)blockIdx.y * TILE, ref = (int64_t)blockIdx.x * TILE;
     int tx = (int)threadIdx.x % SIDE, ty = (int)threadIdx.x / SIDE;
-    float sum[EACH][EACH] = {};
+    for (int i = 0; i < EACH * EACH; i++) sum[i / EACH][i % EACH] = 0;
     for (int64_t k = 0; k < x.cols; k += DEPTH) {
         load_tile(x, row, k, xs), load_tile(y, ref, k, ys);
         __syncthreads(); /* the tile is whole */
@@ -48,16 +50,66 @@ __global__ void __launch_bounds__(THREADS) distances(sluice_view x, sluice_view 
         __syncthreads(); /* nobody reads it any more */
     }
     for (int i = 0; i < EACH; i++)
+        for (int j = 0; j < EACH; j++) sum[i][j] = sum[i][j] == sum[i][j] ? sum[i][j] : ex_inf();
+}
+
+/* grid (tiles of references, tiles of rows), block THREADS.  x [n, d], y [m, d] -> out [n, m]. */
+__global__ void __launch_bounds__(THREADS) distances(sluice_view x, sluice_view y, float *out)
+{
+    int64_t row = (int64_t)blockIdx.y * TILE, ref = (int64_t)blockIdx.x * TILE;
+    int tx = (int)threadIdx.x % SIDE, ty = (int)threadIdx.x / SIDE;
+    float sum[EACH][EACH];
+    measure(x, y, row, ref, sum);
+    for (int i = 0; i < EACH; i++)
         for (int j = 0; j < EACH; j++) {
             int64_t r = row + ty + i * SIDE, c = ref + tx + j * SIDE;
-            if (r < x.rows && c < y.rows) out[r * y.rows + c] = sum[i][j] == sum[i][j] ? sum[i][j] : ex_inf();
+            if (r < x.rows && c < y.rows) out[r * y.rows + c] = sum[i][j];
         }
 }
 
 /* Ascending in (distance, index), all keys of a row different.  Distances are never negative, so their bits order them. */
-__device__ uint64_t key_of(const float *distance, int64_t j)
+__device__ __forceinline__ uint64_t key_of(float distance, int64_t j)
 {
-    return (uint64_t)ex_bits(distance[j]) << 32 | (uint64_t)j;
+    return (uint64_t)ex_bits(distance) << 32 | (uint64_t)j;
+}
+
+/* grid (tiles of rows, shares of the references), block THREADS.  best [n], all bits set before, gets the smallest key: a
+ * minimum of integers is the same in any order. */
+__global__ void __launch_bounds__(THREADS)
+    nearest_one(sluice_view x, sluice_view y, int64_t share, unsigned long long *best)
+{
+    int64_t row = (int64_t)blockIdx.x * TILE, first = (int64_t)blockIdx.y * share;
+    int64_t end = y.rows - first < share ? y.rows : first + share;
+    int tx = (int)threadIdx.x % SIDE, ty = (int)threadIdx.x / SIDE;
+    unsigned long long least[EACH];
+    for (int i = 0; i < EACH; i++) least[i] = ~0ull;
+    for (int64_t ref = first; ref < end; ref += TILE) {
+        float sum[EACH][EACH];
+        measure(x, y, row, ref, sum);
+        for (int i = 0; i < EACH; i++)
+            for (int j = 0; j < EACH; j++) {
+                int64_t c = ref + tx + j * SIDE;
+                uint64_t key = key_of(sum[i][j], c);
+                if (c < end && key < least[i]) least[i] = key;
+            }
+    }
+    for (int i = 0; i < EACH; i++) {
+        for (int h = SIDE / 2; h; h /= 2) { /* the SIDE threads of a row lie side by side in a warp */
+            unsigned long long other = __shfl_xor_sync(~0u, least[i], h);
+            least[i] = other < least[i] ? other : least[i];
+        }
+        int64_t r = row + ty + i * SIDE;
+        if (tx == 0 && r < x.rows) atomicMin(&best[r], least[i]);
+    }
+}
+
+/* grid ceil(n / THREADS), block THREADS. */
+__global__ void split(const unsigned long long *best, int64_t n, float *distance, int32_t *index)
+{
+    int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+    if (i >= n) return;
+    distance[i] = ex_float((uint32_t)(best[i] >> 32));
+    index[i] = (int32_t)(uint32_t)best[i];
 }
 
 /* grid rows, block DIGITS.  The k-th smallest key, a digit of 8 bits at a time from the top; then its k keys, each to the
@@ -78,7 +130,7 @@ __global__ void __launch_bounds__(DIGITS)
         __syncthreads(); /* counts are 0, the prefix is set */
         uint64_t high = prefix;
         for (int64_t j = t; j < m; j += DIGITS) {
-            uint64_t key = key_of(row, j);
+            uint64_t key = key_of(row[j], j);
             if (shift == 56 || key >> (shift + 8) == high) atomicAdd(&count[key >> shift & 255], 1u);
         }
         __syncthreads(); /* all are counted, everybody has read the prefix */
@@ -90,7 +142,7 @@ __global__ void __launch_bounds__(DIGITS)
         __syncthreads(); /* the prefix has grown by a digit, and nobody reads the counts any more */
     }
     for (int64_t j = t; j < m; j += DIGITS) {
-        uint64_t key = key_of(row, j);
+        uint64_t key = key_of(row[j], j);
         if (key <= prefix) mine[atomicAdd(&taken, 1u)] = key;
     }
     __syncthreads(); /* all k are there, in any order */
@@ -102,22 +154,42 @@ __global__ void __launch_bounds__(DIGITS)
     }
 }
 
+/* One neighbour of each row. */
+void find_one(op_run &r, const sluice_view &x, const sluice_view &y, float *distance, int32_t *index)
+{
+    int64_t tiles = (y.rows + TILE - 1) / TILE, share = (tiles + MOST_SHARES - 1) / MOST_SHARES * TILE;
+    unsigned long long *best = r.scratch<unsigned long long>(x.rows);
+    dim3 grid(blocks(x.rows, TILE).x, blocks(y.rows, share).x);
+    if (!r.ok() || !x.rows) return;
+    r.check(cudaMemsetAsync(best, 0xFF, (size_t)x.rows * sizeof *best, r.stream()));
+    r.launch(nearest_one, grid, THREADS, 0, x, y, share, best);
+    r.launch(split, blocks(x.rows, THREADS), THREADS, 0, best, x.rows, distance, index);
+}
+
+/* k neighbours, a piece of rows at a time, so that their distances to all references find room. */
+void find_some(op_run &r, const sluice_view &x, const sluice_view &y, int64_t k, float *distance, int32_t *index)
+{
+    int64_t n = x.rows, m = y.rows, most = (int64_t)(piece_bytes / sizeof(float)) / m / TILE * TILE;
+    int64_t piece = most > (int64_t)TILE ? (most < n ? most : n) : (int64_t)TILE;
+    float *all = r.scratch<float>(piece * m);
+    uint64_t *kept = r.scratch<uint64_t>(piece * k);
+    for (int64_t i = 0; i < n && r.ok(); i += piece) {
+        sluice_view part = sluice_rows_of(x, i, n - i < piece ? n - i : piece);
+        dim3 grid(blocks(m, TILE).x, blocks(part.rows, TILE).x);
+        r.launch(distances, grid, THREADS, 0, part, y, all);
+        r.launch(select, dim3((unsigned)part.rows), DIGITS, 0, all, m, k, kept, distance + i * k, index + i * k);
+    }
+}
+
 } // namespace
 
 sluice_status cuda_op_nearest(sluice_exec *x, const sluice_op_nearest_args *a)
 {
     op_run r(x, "nearest");
-    int64_t n = a->x.rows, m = a->y.rows, k = a->k, most = (int64_t)(piece_bytes / sizeof(float)) / m / TILE * TILE;
-    int64_t piece = most > (int64_t)TILE ? (most < n ? most : n) : (int64_t)TILE;
     sluice_view xs = r.in(a->x), ys = r.in(a->y);
-    float *distance = r.out(a->distance, n * k), *all = r.scratch<float>(piece * m);
-    int32_t *index = r.out(a->index, n * k);
-    uint64_t *kept = r.scratch<uint64_t>(piece * k);
-    for (int64_t i = 0; i < n && r.ok(); i += piece) {
-        sluice_view part = sluice_rows_of(xs, i, n - i < piece ? n - i : piece);
-        dim3 grid(blocks(m, TILE).x, blocks(part.rows, TILE).x);
-        r.launch(distances, grid, THREADS, 0, part, ys, all);
-        r.launch(select, dim3((unsigned)part.rows), DIGITS, 0, all, m, k, kept, distance + i * k, index + i * k);
-    }
+    float *distance = r.out(a->distance, a->x.rows * a->k);
+    int32_t *index = r.out(a->index, a->x.rows * a->k);
+    if (a->k == 1) find_one(r, xs, ys, distance, index);
+    else find_some(r, xs, ys, a->k, distance, index);
     return r.end();
 }

@@ -78,6 +78,7 @@ static void bad_values(void)
     fill_normal(x, N * D, 7), fill_normal(y, M * D, 8);
     x[0] = NAN, x[D] = INFINITY, x[2 * D + 1] = 3e38f;
     one("bad rows", x, y, N, M, D, 5);
+    one("bad rows, one neighbour", x, y, N, M, D, 1);
     y[4 * D] = NAN, y[5 * D] = -INFINITY, y[6 * D] = -3e38f;
     one("bad references", x, y, N, M, D, M);
 }
@@ -111,6 +112,8 @@ int main(int argc, char **argv)
     planted("k = m", 20, 150, 20, 150, 0, 1, 40);
     planted("far from 0", 40, 500, 48, 10, 1000, 0.001f, 0);
     planted("far and crowded", 10, 5000, 8, 3, 4000, 0.0005f, 60);
+    planted("the nearest of duplicates", 70, 150, 20, 1, 0, 1, 40);
+    planted("the nearest of many", 5, 9000, 6, 1, 0, 1, 4400);
     planted("tiny", 30, 80, 12, 4, 0, 1e-22f, 0);
     planted("wide", 15, 40, 1500, 5, 0, 1, 0);
     bad_values();

@@ -255,6 +255,10 @@ template <class T> T atomicAdd(T *p, simt::same_t<T> v)
 {
     return simt::atomic(p, [v](T old) -> T { return old + v; });
 }
+template <class T> T atomicMin(T *p, simt::same_t<T> v)
+{
+    return simt::atomic(p, [v](T old) -> T { return v < old ? v : old; });
+}
 template <class T> T atomicCAS(T *p, simt::same_t<T> expected, simt::same_t<T> v)
 {
     T old = simt::atomic(p, [=](T x) -> T { return x == expected ? v : x; });

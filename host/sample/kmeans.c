@@ -1,6 +1,7 @@
 /* kmeans.c - see kmeans.h. */
 #include "kmeans.h"
 
+#include "draw.h"
 #include "philox.h"
 
 #include <string.h>
@@ -10,15 +11,12 @@ enum { PIECE = 1 << 22 }; /* rows whose integer sums cannot overflow */
 typedef struct work {
     kmeans *q;
     int64_t seen; /* rows that make the centroids */
-    float *packed, *key;
+    float *packed;
     int64_t *sum, *mass;
     int32_t *before;
 } work;
 
-static void work_release(work *w)
-{
-    mem_free(w->packed), mem_free(w->key), mem_free(w->sum), mem_free(w->mass), mem_free(w->before);
-}
+static void work_release(work *w) { mem_free(w->packed), mem_free(w->sum), mem_free(w->mass), mem_free(w->before); }
 
 void kmeans_release(kmeans *q)
 {
@@ -28,56 +26,38 @@ void kmeans_release(kmeans *q)
 
 /* ---- start ---- */
 
-static float weight_of(const kmeans *q, int64_t i) { return q->weight ? q->weight[i] : 1.0f; }
-
-/* log(weight D^2) + G; -inf where the chance is 0. */
-static float key_of(const kmeans *q, int64_t i, int64_t turn)
+/* A row with chance ~ weight D^2 that was not drawn before: where no row has a chance left, the next by index. */
+static int64_t draw_centroid(const sluice *s, const work *w, const uint8_t *open, int64_t turn)
 {
-    uint32_t word[4];
-    float chance = weight_of(q, i) * (turn ? q->distance[i] : 1.0f);
-    if (!(chance > 0)) return -ex_inf();
-    ex_random4(q->seed, EX_CLUSTER ^ (uint32_t)(q->labelled & 0x7ffffff), q->entry[i].id, (uint32_t)turn, word);
-    return ex_log(chance) + ex_gumbel((uint64_t)word[1] << 32 | word[0]);
-}
-
-static void make_keys(sluice *s, work *w, int64_t turn)
-{
-#pragma omp parallel num_threads(s->threads)
-    {
-        fp_state fp = fp_enter();
-#pragma omp for schedule(static)
-        for (int64_t i = 0; i < w->seen; i++) w->key[i] = key_of(w->q, i, turn);
-        fp_leave(fp);
-    }
-}
-
-/* Rows drawn before stay out: where no row has a chance left, the next by index follows. */
-static int64_t draw(const work *w, const uint8_t *drawn)
-{
-    int64_t best = -1;
-    for (int64_t i = 0; i < w->seen; i++)
-        if (!drawn[i] && (best < 0 || w->key[i] > w->key[best])) best = i;
-    return best;
+    const kmeans *q = w->q;
+    return draw_row(s, &(draw){ .n = w->seen,
+                                .open = open,
+                                .entry = q->entry,
+                                .weight = q->weight,
+                                .square = turn ? q->distance : NULL,
+                                .seed = q->seed,
+                                .purpose = EX_CLUSTER ^ (uint32_t)(q->labelled & 0x7ffffff),
+                                .turn = (uint32_t)turn });
 }
 
 static sluice_status start(sluice *s, work *w)
 {
     sluice_status st = SLUICE_OK;
     kmeans *q = w->q;
-    uint8_t *drawn;
-    TRY_NEW(drawn, NEW(s, w->seen, uint8_t));
+    uint8_t *open;
+    TRY_NEW(open, RAW(s, w->seen, uint8_t));
+    memset(open, 1, (size_t)w->seen);
     for (int64_t i = 0; i < w->seen; i++) q->distance[i] = ex_inf();
     for (int64_t turn = 0; turn < q->cells; turn++) {
-        make_keys(s, w, turn);
-        int64_t i = draw(w, drawn);
-        drawn[i] = 1;
+        int64_t i = draw_centroid(s, w, open, turn);
+        open[i] = 0;
         memcpy(q->centroid + turn * q->d, q->x + i * q->d, (size_t)q->d * sizeof *q->x);
         TRY(sluice_op_relax(s, &(sluice_op_relax_args){ .x = sluice_rows(q->x, SLUICE_F32, w->seen, q->d),
                                                         .y = q->x + i * q->d,
                                                         .distance = q->distance }));
     }
 out:
-    mem_free(drawn);
+    mem_free(open);
     return st;
 }
 
@@ -175,7 +155,6 @@ sluice_status kmeans_run(sluice *s, kmeans *q)
     TRY_NEW(q->distance, RAW(s, q->n, float));
     TRY_NEW(q->size, NEW(s, q->cells, int64_t));
     TRY_NEW(w.packed, mem_raw(s, (q->cells + 15) / 16 * 16, row));
-    TRY_NEW(w.key, RAW(s, w.seen, float));
     TRY_NEW(w.sum, mem_raw(s, q->cells, 2 * row));
     TRY_NEW(w.mass, RAW(s, q->cells, int64_t));
     TRY_NEW(w.before, RAW(s, w.seen, int32_t));

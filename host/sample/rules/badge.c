@@ -15,6 +15,7 @@
  * the order of their hashes; so do all rows where every gradient is 0.  A row without finite logits counts as one of
  * gradient 0.  A pick's score is |g|, then D. */
 #include "batch.h"
+#include "draw.h"
 #include "philox.h"
 
 #include <math.h> /* sqrt of doubles: correctly rounded */
@@ -25,13 +26,13 @@ typedef struct work {
     double *q_norm, *h_norm; /* [n] squared; h with its 1 */
     float *dq, *dh;          /* [n] squared distances to the last pick */
     double *least;           /* [n] D^2 to the nearest pick */
-    float *key;              /* [n] */
+    float *chance;           /* [n] of the next pick: D^2, of the first |g| */
 } work;
 
 static void work_release(work *w)
 {
     mem_free(w->q), mem_free(w->q_norm), mem_free(w->h_norm), mem_free(w->dq), mem_free(w->dh), mem_free(w->least);
-    mem_free(w->key);
+    mem_free(w->chance);
 }
 
 static sluice_status work_init(sluice *s, work *w)
@@ -44,7 +45,7 @@ static sluice_status work_init(sluice *s, work *w)
     TRY_NEW(w->dq, RAW(s, n, float));
     TRY_NEW(w->dh, RAW(s, n, float));
     TRY_NEW(w->least, RAW(s, n, double));
-    TRY_NEW(w->key, RAW(s, n, float));
+    TRY_NEW(w->chance, RAW(s, n, float));
 out:
     return st;
 }
@@ -85,7 +86,7 @@ static void start(sluice *s, work *w)
             w->q_norm[i] = square(w->q + i * b->classes, b->classes, 0);
             w->h_norm[i] = square(b->x + i * b->d, b->d, 1);
             w->least[i] = INFINITY;
-            w->key[i] = (float)sqrt(w->q_norm[i] * w->h_norm[i]);
+            w->chance[i] = (float)sqrt(w->q_norm[i] * w->h_norm[i]);
         }
         fp_leave(fp);
     }
@@ -99,15 +100,21 @@ static double gradient_distance(const work *w, int64_t i, int64_t j)
     return sum > 0 ? sum : 0;
 }
 
-static float key_of(const batch *b, int64_t i, float chance)
+/* The first pick is the largest |g|, the others are drawn. */
+static int64_t next_pick(sluice *s, const work *w)
 {
-    uint32_t word[4];
-    if (!(chance > 0)) return -ex_inf();
-    ex_random4(b->seed, EX_BADGE ^ (uint32_t)b->round, b->entry[i].id, (uint32_t)b->picked, word);
-    return ex_log(chance) + ex_gumbel((uint64_t)word[1] << 32 | word[0]);
+    const batch *b = w->b;
+    if (b->picked == 0) return batch_best(b, w->chance);
+    return draw_row(s, &(draw){ .n = b->n,
+                                .open = b->open,
+                                .entry = b->entry,
+                                .square = w->chance,
+                                .seed = b->seed,
+                                .purpose = EX_BADGE ^ (uint32_t)b->round,
+                                .turn = (uint32_t)b->picked });
 }
 
-/* D^2 and the next keys after candidate j became the last pick. */
+/* D^2 after candidate j became the last pick. */
 static sluice_status move_on(sluice *s, work *w, int64_t j)
 {
     const batch *b = w->b;
@@ -121,7 +128,7 @@ static sluice_status move_on(sluice *s, work *w, int64_t j)
         for (int64_t i = 0; i < b->n; i++) {
             double d = gradient_distance(w, i, j);
             w->least[i] = d < w->least[i] ? d : w->least[i];
-            w->key[i] = key_of(b, i, (float)w->least[i]);
+            w->chance[i] = (float)w->least[i];
         }
         fp_leave(fp);
     }
@@ -135,8 +142,8 @@ sluice_status rule_badge(sluice *s, batch *b)
     work w = { .b = b };
     TRY(work_init(s, &w));
     start(s, &w);
-    for (int64_t i; !batch_full(b) && (i = batch_best(b, w.key)) >= 0;) {
-        batch_take(b, i, b->picked ? (float)sqrt(w.least[i]) : w.key[i]);
+    for (int64_t i; !batch_full(b) && (i = next_pick(s, &w)) >= 0;) {
+        batch_take(b, i, b->picked ? (float)sqrt(w.least[i]) : w.chance[i]);
         TRY(move_on(s, &w, i));
     }
 out:

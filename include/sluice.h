@@ -227,6 +227,8 @@ typedef struct sluice_score_args {
     const sluice_labels *labels; /* rows that outlier scores compare with; NULL: the head's training rows */
     const int64_t *like;         /* rows that similarity compares with */
     int64_t like_count;
+    const sluice_head *const *committee; /* as for select */
+    int committee_count;
 } sluice_score_args;
 /* Rows with NaN or infinity are NaN in every column.  An output of the same inputs that is
  * there already is left as it is. */
@@ -255,6 +257,10 @@ typedef struct sluice_select_args {
                         1e-6 (equal rows) to 2; 0: off */
     const int64_t *like; /* rows that similarity compares with; they are never picked */
     int64_t like_count;
+    /* Further heads [committee_count], of head's classes and width: with it they are the passes of bald, variation-ratio
+     * and flips.  All else, predictions too, is head's; rows that any of them was trained on are never picked. */
+    const sluice_head *const *committee;
+    int committee_count;
 } sluice_select_args;
 /* One read of the pool for any number of strategies; random alone reads only the rows it picks.  *out_picks holds one
  * list per strategy (mix: one list).  Rows of labels, exclude, and the training rows of a head trained on this very pool

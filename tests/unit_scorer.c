@@ -352,7 +352,7 @@ static void ref_pass(const sluice_head *h, const float *row, int pass, int at, d
     for (int j = 0; j < C; j++) z[j] = in[j] / (double)h->temperature;
 }
 
-static sluice_head *dropping_head(sluice *s, const char *line)
+static sluice_head *head_of(sluice *s, const char *line, uint64_t seed, float temperature)
 {
     char *names[] = { "a", "b", "c" };
     sluice_head *h = NULL;
@@ -360,10 +360,10 @@ static sluice_head *dropping_head(sluice *s, const char *line)
     CHECK_OK(s, head_tensors(s, h));
     for (int i = 0; i < h->layer_count; i++)
         if (h->layers[i].w)
-            fill_normal(h->layers[i].w, h->layers[i].in_width * h->layers[i].out_width, 30 + (uint64_t)i);
+            fill_normal(h->layers[i].w, h->layers[i].in_width * h->layers[i].out_width, seed + (uint64_t)i);
     h->mean = NEW(s, D, float);
-    fill_normal(h->mean, D, 44);
-    h->scale = 2, h->temperature = 1.5f;
+    fill_normal(h->mean, D, seed + 14);
+    h->scale = 2, h->temperature = temperature;
     CHECK_OK(s, head_prepare(s, h));
     return h;
 }
@@ -375,15 +375,17 @@ static int argmax(const double *z)
     return best;
 }
 
-/* bald, variation-ratio, flips of a row; false where an answer is too close for float. */
-static int ref_scores(const sluice_head *h, int i, int passes, int at, double rate, double *out)
+/* bald, variation-ratio, flips of a row; false where an answer is too close for float.  One head: passes with parts of it
+ * dropped.  Several: each is a pass, the first is the whole. */
+static int ref_scores(sluice_head *const *heads, int members, int i, int passes, int at, double rate, double *out)
 {
     double p[C] = { 0 }, mean = 0, whole[C];
     int votes[C] = { 0 }, clear = 1, other = 0;
-    ref_pass(h, x + i * D, 0, -2, 0, M, whole);
+    ref_pass(heads[0], x + i * D, 0, -2, 0, M, whole);
     for (int m = 0; m < passes; m++) {
         double z[C], sum = 0;
-        ref_pass(h, x + i * D, m, at, rate, M, z);
+        if (members > 1) ref_pass(heads[m], x + i * D, 0, -2, 0, M, z);
+        else ref_pass(heads[0], x + i * D, m, at, rate, M, z);
         int best = argmax(z);
         votes[best]++, other += best != argmax(whole);
         for (int j = 0; j < C; j++) {
@@ -411,7 +413,7 @@ static void passes(const char *line, int at, double rate, int count)
     static const char *const name[] = { "bald", "variation-ratio", "flips" };
     for (int t = 0; t < tier_count(); t++) {
         sluice *s = tier_open(t, 2);
-        sluice_head *h = dropping_head(s, line);
+        sluice_head *h = head_of(s, line, 30, 1.5f);
         label_first(M, C);
         for (int w = 0; w < 3; w++) {
             char text[64];
@@ -421,7 +423,7 @@ static void passes(const char *line, int at, double rate, int count)
             scores_of(s, &(sluice_select_args){ .strategies = text, .head = h, .seed = 5 }, N, D, score);
             for (int i = M; i < N; i++) {
                 double want[3];
-                if (i == 100 || !ref_scores(h, i, count, at, rate, want)) continue;
+                if (i == 100 || !ref_scores(&h, 1, i, count, at, rate, want)) continue;
                 looked_at++;
                 CHECK_NEAR((double)score[i], want[w], w ? 1e-6 : 2e-5, "%s of row %d", name[w], i);
                 CHECK(score[i] >= 0, "%s of row %d is %g", name[w], i, (double)score[i]);
@@ -433,6 +435,90 @@ static void passes(const char *line, int at, double rate, int count)
     }
 }
 
+/* ---- committees ---- */
+
+/* Heads of the lines' layers, each with weights and a temperature of its own. */
+static void committee(const char *const *lines, int members)
+{
+    if (!case_is("a committee of %d: %s, %s, ...", members, lines[0], lines[1])) return;
+    static const char *const name[] = { "bald", "variation-ratio", "flips" };
+    sluice_head *h[8];
+    for (int t = 0; t < tier_count(); t++) {
+        sluice *s = tier_open(t, 2);
+        for (int m = 0; m < members; m++) h[m] = head_of(s, lines[m], 50 + 20 * (uint64_t)m, 1 + (float)m / 4);
+        label_first(M, C);
+        for (int w = 0; w < 3; w++) {
+            float score[N];
+            int looked_at = 0;
+            scores_of(s,
+                      &(sluice_select_args){ .strategies = name[w],
+                                             .head = h[0],
+                                             .committee = (const sluice_head *const *)h + 1,
+                                             .committee_count = members - 1 },
+                      N, D, score);
+            for (int i = M; i < N; i++) {
+                double want[3];
+                if (i == 100 || !ref_scores(h, members, i, members, -2, 0, want)) continue;
+                looked_at++;
+                CHECK_NEAR((double)score[i], want[w], w ? 1e-6 : 2e-5, "%s of row %d", name[w], i);
+            }
+            CHECK(looked_at > 100, "%d rows", looked_at);
+            CHECK(isnan(score[100]), "a bad row scores %g", (double)score[100]);
+        }
+        for (int m = 0; m < members; m++) sluice_head_free(h[m]);
+        sluice_close(s);
+    }
+}
+
+/* Who is asked for what: predictions are the first's, rows of any member's training are out, and all must agree. */
+static void committee_rules(void)
+{
+    if (!case_is("a committee's first head predicts, no member's rows are picked, all agree on classes and width"))
+        return;
+    sluice *s = tier_open(0, 2);
+    sluice_head *h[] = { test_head(s, D, C, 1, 3), test_head(s, D, C, 1, 4) };
+    sluice_head *wide = test_head(s, D + 1, C, 1, 5), *more = test_head(s, D, C + 1, 1, 6),
+                *renamed = test_head(s, D, C, 1, 7);
+    sluice_pool *pool = memory_pool(s, x, SLUICE_F32, N, D, NULL);
+    sluice_pool_info info;
+    sluice_pool_get_info(pool, &info);
+    h[1]->pool_fingerprint = info.fingerprint, h[1]->train_count = 2;
+    h[1]->train_ids = NEW(s, 2, uint64_t), h[1]->train_row_hash = NEW(s, 2, uint64_t);
+    h[1]->train_ids[0] = 7, h[1]->train_ids[1] = 30;
+    const sluice_head *const *second = (const sluice_head *const *)h + 1;
+    sluice_select_args a = { .strategies = "bald", .head = h[0], .committee = second, .committee_count = 1, .k = N };
+    sluice_picks *both = pick(s, pool, a);
+    sluice_picks *alone = pick(s, pool, (sluice_select_args){ .strategies = "margin", .head = h[0], .k = N });
+    CHECK(sluice_picks_count(both, 0) == N - 3, "%d picks", (int)sluice_picks_count(both, 0));
+    for (int i = 0; i < sluice_picks_count(both, 0); i++) {
+        const sluice_pick *p = &sluice_picks_get(both, 0)[i], *q = sluice_picks_get(alone, 0);
+        while (q->row != p->row) q++;
+        CHECK(p->row != 7 && p->row != 30, "row %d was trained on", (int)p->row);
+        CHECK(p->prediction == q->prediction && p->confidence == q->confidence, "row %d", (int)p->row);
+    }
+    sluice_picks_free(both), sluice_picks_free(alone);
+    const struct {
+        const sluice_head *other;
+        const char *strategy, *want;
+        sluice_status st;
+    } bad[] = { { wide, "bald", "head 1 takes 12 features, head 2 13", SLUICE_E_SHAPE },
+                { more, "bald", "head 1 has 3, head 2 4", SLUICE_E_SHAPE },
+                { renamed, "flips", "class 1 of head 1 is", SLUICE_E_SHAPE },
+                { h[1], "bald:passes=3", "heads of the committee", SLUICE_E_USAGE },
+                { h[1], "margin,entropy", "no strategy asks", SLUICE_E_USAGE } };
+    mem_free(renamed->names[1]), renamed->names[1] = mem_text(s, "other");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        a.strategies = bad[i].strategy, a.committee = &bad[i].other;
+        expect_fail(s, pool, a, bad[i].st, bad[i].want);
+    }
+    a.head = NULL, a.strategies = "bald", a.committee = second;
+    expect_fail(s, pool, a, SLUICE_E_USAGE, "needs its first head");
+    sluice_pool_free(pool);
+    sluice_head_free(h[0]), sluice_head_free(h[1]), sluice_head_free(wide), sluice_head_free(more),
+        sluice_head_free(renamed);
+    sluice_close(s);
+}
+
 /* ---- all of them ---- */
 
 #define ALL                                                                                                            \
@@ -440,28 +526,36 @@ static void passes(const char *line, int at, double rate, int count)
     "variation-ratio,flips,power-outlier-knn,power-bald"
 
 static sluice_picks *all_of_them(const char *const *paths, int count, int tier, int threads, int64_t mem_mib,
-                                 sluice_pool **out_pool)
+                                 int members, sluice_pool **out_pool)
 {
     static const int64_t like[] = { 70, 150 };
     sluice *s = tier_open(tier, threads);
     s->mem_bytes = (size_t)mem_mib << 20;
-    sluice_head *h = test_head(s, D, C, 1.5f, 3);
+    sluice_head *h = test_head(s, D, C, 1.5f, 3), *other[2];
+    for (int m = 0; m < members; m++) other[m] = test_head(s, D, C, 1, 20 + (uint64_t)m);
     h->held_count = 40, h->held_logits = NEW(s, 40 * C, float), h->held_target = NEW(s, 40, int32_t);
     fill_normal(h->held_logits, 40 * C, 12);
     *out_pool = file_pool(s, paths, count);
     sluice_labels *l = NULL;
     CHECK_OK(s, sluice_labels_from_array(s, *out_pool, target, C, &l));
-    sluice_picks *p =
-        pick(s, *out_pool,
-             (sluice_select_args){
-                 .strategies = ALL, .head = h, .labels = l, .k = 120, .seed = 9, .like = like, .like_count = 2 });
+    sluice_picks *p = pick(s, *out_pool,
+                           (sluice_select_args){ .strategies = ALL,
+                                                 .head = h,
+                                                 .labels = l,
+                                                 .k = 120,
+                                                 .seed = 9,
+                                                 .like = like,
+                                                 .like_count = 2,
+                                                 .committee = (const sluice_head *const *)other,
+                                                 .committee_count = members });
+    for (int m = 0; m < members; m++) sluice_head_free(other[m]);
     sluice_labels_free(l), sluice_head_free(h), sluice_close(s);
     return p;
 }
 
-static void same_bits(void)
+static void same_bits(int members)
 {
-    if (!case_is("the same bits for tiers, threads, memory, shards")) return;
+    if (!case_is("the same bits for tiers, threads, memory, shards; %d more heads", members)) return;
     static char name[4][512];
     const char *one[] = { name[0] }, *three[] = { name[1], name[2], name[3] };
     static const int from[] = { 0, 0, 13, 200 }, to[] = { N, 13, 200, N };
@@ -473,10 +567,10 @@ static void same_bits(void)
     }
     label_first(M, C);
     sluice_pool *first, *pool;
-    sluice_picks *want = all_of_them(one, 1, 0, 1, 1024, &first);
+    sluice_picks *want = all_of_them(one, 1, 0, 1, 1024, members, &first);
     for (int t = 0; t < tier_count(); t++)
         for (int way = 0; way < 2; way++) {
-            sluice_picks *got = all_of_them(way ? three : one, way ? 3 : 1, t, way + 2, way ? 1 : 64, &pool);
+            sluice_picks *got = all_of_them(way ? three : one, way ? 3 : 1, t, way + 2, way ? 1 : 64, members, &pool);
             CHECK(same_picks(want, got), "%s, way %d", tier_name(t), way);
             sluice_picks_free(got), sluice_pool_free(pool);
         }
@@ -574,8 +668,11 @@ int main(int argc, char **argv)
     outlier();
     passes("linear", -1, 0.25, 4), passes("mlp:16,relu,drop:0.5,linear", 2, 0.5, 3);
     passes("mlp:16,relu,linear", -1, 0.25, 3), passes("drop:0.5,mlp:16,relu,linear", 0, 0.5, 5);
+    committee((const char *const[]){ "linear", "linear", "linear", "linear" }, 4);
+    committee((const char *const[]){ "linear", "mlp:16,relu,drop:0.5,linear", "mlp:8,relu,linear" }, 3);
+    committee_rules();
     constants();
-    same_bits();
+    same_bits(0), same_bits(2);
     refusals();
     return test_end();
 }

@@ -111,7 +111,8 @@ typedef struct cli_input {
     bool same_ids; /* ids of files made for another pool hold for this one too */
 } cli_input;
 typedef struct cli_model { /* what gives logits: at most one is set */
-    sluice_head *head;
+    sluice_head **heads;   /* [head_count] the first, and what makes a committee of it */
+    int head_count;
     sluice_pool *logits, *probs;
 } cli_model;
 
@@ -119,7 +120,7 @@ bool path_exists(const char *path);
 /* Says early what would fail after hours: a folder in the way of a file or the reverse, or no folder to write to. */
 sluice_status check_output(cli *c, const char *path, bool to_be_folder);
 sluice_status open_pool(cli *c, const cli_list *paths, const cli_input *in, sluice_pool **out_pool);
-sluice_status open_model(cli *c, const char *head, const char *logits, const char *probs, cli_model *out);
+sluice_status open_model(cli *c, const cli_list *heads, const char *logits, const char *probs, cli_model *out);
 void model_release(cli_model *m);
 /* With logits or probs the pool may be left out: its rows are then theirs. */
 sluice_status open_pool_or_outputs(cli *c, const cli_list *paths, const cli_input *in, const char *outputs,

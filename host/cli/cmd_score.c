@@ -2,15 +2,16 @@
 #include "cli.h"
 
 static struct {
-    cli_list pool;
+    cli_list pool, heads;
     cli_input in;
-    const char *head, *logits, *probs, *score, *labels, *like, *out;
+    const char *logits, *probs, *score, *labels, *like, *out;
     int64_t seed;
     bool force;
 } o = { .score = "margin" };
 
 static const cli_opt opts[] = {
-    { "head", 0, CLI_PATH, "HEAD", &o.head, "the trained head, .safetensors" },
+    { "head", 0, CLI_LIST, "HEAD", &o.heads,
+      "the trained head, .safetensors; several: a committee for bald and its like" },
     { "logits", 0, CLI_PATH, "POOL", &o.logits, "instead of a head: any model's logits [n, c]" },
     { "probs", 0, CLI_PATH, "POOL", &o.probs, "instead of a head: any model's probabilities [n, c]" },
     { "score", 0, CLI_WORD, "A,B,...", &o.score, "scores, prediction, confidence, logits; see 'sluice strategies'",
@@ -41,7 +42,7 @@ static sluice_status run(cli *c)
         .size = sizeof a, .scores = o.score, .seed = (uint64_t)o.seed, .out = o.out, .force = o.force
     };
     TRY(check_output(c, o.out, false));
-    TRY(open_model(c, o.head, o.logits, o.probs, &model));
+    TRY(open_model(c, &o.heads, o.logits, o.probs, &model));
     TRY(open_pool_or_outputs(c, &o.pool, &o.in, o.logits ? o.logits : o.probs, &pool));
     if (o.labels) TRY(open_labels(c, pool, o.labels, &o.in, &labels));
     if (o.like) {
@@ -49,7 +50,9 @@ static sluice_status run(cli *c)
         TRY(sluice_rows_load(c->s, pool, o.like, &like, &a.like_count));
     }
     a.labels = labels, a.like = like;
-    a.head = model.head, a.logits = model.logits, a.probs = model.probs;
+    a.head = model.heads[0], a.logits = model.logits, a.probs = model.probs;
+    if (model.head_count > 1)
+        a.committee = (const sluice_head *const *)model.heads + 1, a.committee_count = model.head_count - 1;
     TRY(sluice_score(c->s, pool, &a));
     sluice_pool_get_info(pool, &info);
     log_wrote(o.out, info.rows, "rows", info.rows);

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 static struct {
-    cli_list pool;
+    cli_list pool, heads;
     cli_input in;
-    const char *head, *logits, *probs, *strategy, *labels, *exclude, *like, *group, *mix, *out, *link;
+    const char *logits, *probs, *strategy, *labels, *exclude, *like, *group, *mix, *out, *link;
     int64_t k, seed, per_group;
     double max_bad, dedupe;
     bool balance, dry_run, force;
@@ -18,7 +18,8 @@ static struct {
 
 static const cli_opt opts[] = {
     { "count", 'k', CLI_INT, "N", &o.k, "rows to pick for each strategy", .required = true },
-    { "head", 0, CLI_PATH, "HEAD", &o.head, "the trained head, .safetensors" },
+    { "head", 0, CLI_LIST, "HEAD", &o.heads,
+      "the trained head, .safetensors; several: a committee for bald and its like" },
     { "logits", 0, CLI_PATH, "POOL", &o.logits, "instead of a head: any model's logits [n, c]" },
     { "probs", 0, CLI_PATH, "POOL", &o.probs, "instead of a head: any model's probabilities [n, c]" },
     { "strategy", 0, CLI_WORD, "A,B,...", &o.strategy, "one or several, all in one read; see 'sluice strategies'",
@@ -210,7 +211,7 @@ static sluice_status run(cli *c)
                              .dry_run = o.dry_run,
                              .dedupe = o.dedupe };
     if (o.out) TRY(check_output(c, o.out, !o.mix && strchr(o.strategy, ',')));
-    TRY(open_model(c, o.head, o.logits, o.probs, &model));
+    TRY(open_model(c, &o.heads, o.logits, o.probs, &model));
     TRY(open_pool_or_outputs(c, &o.pool, &o.in, o.logits ? o.logits : o.probs, &pool));
     if (o.link) TRY(check_linkable(c, pool));
     if (o.labels) TRY(load_labels(c, pool, &labels));
@@ -227,7 +228,9 @@ static sluice_status run(cli *c)
         TRY(sluice_groups_load(c->s, pool, o.group, &group));
         a.per_group = o.per_group;
     }
-    a.head = model.head, a.logits = model.logits, a.probs = model.probs;
+    a.head = model.heads[0], a.logits = model.logits, a.probs = model.probs;
+    if (model.head_count > 1)
+        a.committee = (const sluice_head *const *)model.heads + 1, a.committee_count = model.head_count - 1;
     a.labels = labels, a.exclude = exclude, a.like = like, a.group = group;
     TRY(sluice_select(c->s, pool, &a, &picks));
     if (o.dry_run) {

@@ -57,11 +57,16 @@ sluice_status open_pool_or_outputs(cli *c, const cli_list *paths, const cli_inpu
                     c->command->usage);
 }
 
-sluice_status open_model(cli *c, const char *head, const char *logits, const char *probs, cli_model *out)
+sluice_status open_model(cli *c, const cli_list *heads, const char *logits, const char *probs, cli_model *out)
 {
     sluice_status st = SLUICE_OK;
-    if (!!head + !!logits + !!probs > 1) REFUSE(E_USAGE, "--head, --logits and --probs exclude each other");
-    if (head) TRY(sluice_head_load(c->s, head, &out->head));
+    if ((heads->count > 0) + !!logits + !!probs > 1) REFUSE(E_USAGE, "--head, --logits and --probs exclude each other");
+    out->heads = calloc((size_t)heads->count + 1, sizeof *out->heads);
+    if (!out->heads) REFUSE(E_MEMORY, "out of memory");
+    for (int i = 0; i < heads->count; i++) {
+        TRY(sluice_head_load(c->s, heads->item[i], &out->heads[i]));
+        out->head_count++;
+    }
     if (logits) TRY(open_one(c, logits, NULL, &out->logits));
     if (probs) TRY(open_one(c, probs, NULL, &out->probs));
 out:
@@ -70,7 +75,8 @@ out:
 
 void model_release(cli_model *m)
 {
-    sluice_head_free(m->head);
+    for (int i = 0; i < m->head_count; i++) sluice_head_free(m->heads[i]);
+    free(m->heads);
     sluice_pool_free(m->logits);
     sluice_pool_free(m->probs);
 }

@@ -64,7 +64,7 @@ void sluice_head_free(sluice_head *h)
     for (int i = 0; i < h->layer_count; i++)
         mem_free(h->layers[i].w), mem_free(h->layers[i].b), mem_free(h->layers[i].packed);
     for (int j = 0; h->names && j < h->classes; j++) mem_free(h->names[j]);
-    mem_free(h->line), mem_free(h->layers), mem_free(h->names), mem_free(h->mean);
+    mem_free(h->line), mem_free(h->path), mem_free(h->layers), mem_free(h->names), mem_free(h->mean);
     mem_free(h->scan_packed), mem_free(h->scan_bias);
     mem_free(h->train_ids), mem_free(h->train_row_hash), mem_free(h->held_logits), mem_free(h->held_target);
     mem_free(h->trained);

@@ -36,6 +36,7 @@ typedef struct layer {
 
 struct sluice_head {
     char *line; /* "linear", "conv3:32,relu,pool2,gap,linear" */
+    char *path; /* of its file, for messages; NULL: made here */
     layer *layers;
     int layer_count;
     int64_t in_shape[3], in_width;

@@ -429,6 +429,7 @@ sluice_status sluice_head_load(sluice *s, const char *path, sluice_head **out_he
     sluice_status st = safetensors_open(s, path, &l.file);
     if (st == SLUICE_OK) {
         st = load(&l);
+        if (!st && !(l.h->path = mem_text(s, path))) st = SLUICE_E_MEMORY;
         safetensors_release(&l.file);
     }
     if (st == SLUICE_OK) *out_head = l.h;

@@ -30,8 +30,9 @@ static bool id_find(const id_set *set, uint64_t id, uint64_t *out_at)
     return false;
 }
 
-static sluice_status add_trained(sluice *s, exclusions *x, const sluice_pool *pool, const sluice_head *head)
+sluice_status exclusions_add_trained(sluice *s, exclusions *x, const sluice_pool *pool, const sluice_head *head)
 {
+    if (!head || !head->train_count || head->pool_fingerprint != pool->fingerprint) return SLUICE_OK;
     if (!pool->ids) {
         for (int64_t i = 0; i < head->train_count; i++)
             if (head->train_ids[i] < (uint64_t)pool->rows) x->trained += exclusions_add(x, (int64_t)head->train_ids[i]);
@@ -68,7 +69,7 @@ sluice_status exclusions_init(sluice *s, exclusions *x, const sluice_pool *pool,
                  (long long)pool->rows - 1);
         exclusions_add(x, rows[i]);
     }
-    if (head && head->train_count && head->pool_fingerprint == pool->fingerprint) TRY(add_trained(s, x, pool, head));
+    TRY(exclusions_add_trained(s, x, pool, head));
 out:
     if (st) exclusions_release(x);
     return st;

@@ -17,6 +17,8 @@ typedef struct exclusions {
 sluice_status exclusions_init(sluice *s, exclusions *x, const sluice_pool *pool, const sluice_labels *labels,
                               const int64_t *rows, int64_t count, const sluice_head *head);
 void exclusions_release(exclusions *x);
+/* Those of another head; NULL: none. */
+sluice_status exclusions_add_trained(sluice *s, exclusions *x, const sluice_pool *pool, const sluice_head *head);
 bool exclusions_add(exclusions *x, int64_t row); /* false: it was excluded before */
 
 #endif

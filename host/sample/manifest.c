@@ -113,6 +113,13 @@ json_t *manifest_head(const sluice_head *head)
                      (double)head->temperature);
 }
 
+json_t *manifest_heads(const sluice_head *const *heads, int count)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < count; i++) json_array_append_new(list, manifest_head(heads[i]));
+    return list;
+}
+
 json_t *manifest_labels(const sluice_labels *labels)
 {
     uint64_t h = mix_in(1, labels->row, labels->count, sizeof *labels->row);

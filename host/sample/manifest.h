@@ -8,6 +8,7 @@
 /* NULL on failure of memory; json_decref() what comes back. */
 json_t *manifest_pool(const sluice_pool *pool);
 json_t *manifest_head(const sluice_head *head);
+json_t *manifest_heads(const sluice_head *const *heads, int count);
 json_t *manifest_labels(const sluice_labels *labels);
 json_t *manifest_array(const void *data, int64_t count, size_t size); /* count and hash */
 json_t *manifest_hash(uint64_t hash);                                 /* 16 hexadecimal digits, as text */

@@ -110,7 +110,7 @@ static sluice_status check_source(sluice *s, scoring *e)
                                p->text);
         e->width += p->kind == PART_LOGITS ? e->src.classes : 1;
     }
-    return SLUICE_OK;
+    return scorer_check_committee(s, e->strategies, e->strategy_count, &e->src);
 }
 
 static sluice_status grow_rows(sluice *s, scoring *e, int64_t rows)
@@ -154,6 +154,8 @@ static json_t *describe_inputs(const sluice *s, const scoring *e)
     json_t *in = json_object();
     json_object_set_new(in, "pool", manifest_pool(e->pool));
     if (e->a.head) json_object_set_new(in, "head", manifest_head(e->a.head));
+    if (e->a.committee_count)
+        json_object_set_new(in, "committee", manifest_heads(e->a.committee, e->a.committee_count));
     if (e->a.logits) json_object_set_new(in, "logits", manifest_pool(e->a.logits));
     if (e->a.probs) json_object_set_new(in, "probs", manifest_pool(e->a.probs));
     if (e->a.labels) json_object_set_new(in, "labels", manifest_labels(e->a.labels));
@@ -201,6 +203,7 @@ static sluice_status fit_scorers(sluice *s, scoring *e)
     };
     if (a->like_count < 0 || (a->like_count && !a->like)) FAIL(E_USAGE, "the list of rows to be like is missing");
     TRY(exclusions_init(s, &e->out, e->pool, a->labels, NULL, 0, a->head));
+    for (int i = 0; i < a->committee_count; i++) TRY(exclusions_add_trained(s, &e->out, e->pool, a->committee[i]));
     e->refs = (references){ .pool = e->pool, .head = a->head, .labels = a->labels, .out = &e->out, .seed = a->seed };
     TRY(scorer_set_fit(s, &e->scorers, e->strategies, e->strategy_count, &in));
     e->src.scorers = e->scorers.list, e->src.scorer_count = e->scorers.count;
@@ -218,6 +221,7 @@ static sluice_status run(sluice *s, scoring *e)
         FAIL(E_USAGE, "'%s' does not end in .npy, the form of scores", e->a.out ? e->a.out : "");
     TRY(parse_scores(s, e));
     TRY(source_init(s, &e->src, e->pool, e->a.head, e->a.logits, e->a.probs));
+    TRY(source_committee(s, &e->src, e->a.committee, e->a.committee_count));
     TRY(check_source(s, e));
     inputs = describe_inputs(s, e);
     TRY(manifest_digest(s, inputs, digest));

@@ -67,6 +67,19 @@ sluice_status scorer_check_source(sluice *s, const strategy *st, const source *s
                        st->text);
 }
 
+sluice_status scorer_check_committee(sluice *s, const strategy *st, int count, const source *src)
+{
+    bool asked = src->committee_count == 0;
+    for (int i = 0; i < count; i++) {
+        const scorer_kind *kind = strategy_scores_by(&st[i])->scorer;
+        asked |= kind && kind->wants & WANTS_PASSES;
+    }
+    if (asked) return SLUICE_OK;
+    return sluice_hint(
+        s, sluice_fail(s, SLUICE_E_USAGE, "no strategy asks a committee of %d heads", src->committee_count + 1),
+        "bald, variation-ratio, flips and dropquery do");
+}
+
 /* ---- begin ---- */
 
 static void *room(sluice *s, int slot, int64_t rows, int64_t floats)

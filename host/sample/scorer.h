@@ -12,13 +12,14 @@
 
 #include "references.h"
 
-/* What begin and end read of a row. */
+/* What a kind reads. */
 enum {
-    WANTS_UNIT = 1,  /* begin: the features divided by their length */
-    WANTS_LOGITS = 2 /* end: the logits */
+    WANTS_UNIT = 1,   /* begin: the features divided by their length */
+    WANTS_LOGITS = 2, /* end: the logits */
+    WANTS_PASSES = 4  /* fit: a committee's heads, where one is given */
 };
 
-enum { SCORER_FACTS = 2 };
+enum { SCORER_FACTS = 2, MOST_PASSES = 100 };
 
 typedef struct scorer_inputs {
     references *refs; /* pool, head, labels, seed */
@@ -83,6 +84,8 @@ sluice_status scorer_set_fit(sluice *s, scorer_set *set, strategy *st, int count
 void scorer_set_release(scorer_set *set);
 /* E_USAGE where a strategy's scorer reads features and the source is outputs of another program. */
 sluice_status scorer_check_source(sluice *s, const strategy *st, const source *src);
+/* E_USAGE where heads make a committee that no strategy asks. */
+sluice_status scorer_check_committee(sluice *s, const strategy *st, int count, const source *src);
 
 /* ---- for scores/ ---- */
 

@@ -118,7 +118,7 @@ static sluice_status check_source(sluice *s, const selection *e)
     if (e->a.balance && e->src.kind == SOURCE_FEATURES)
         return sluice_fail(s, SLUICE_E_USAGE,
                            "balance spreads over predicted classes: it needs a head, or logits, or probs");
-    return SLUICE_OK;
+    return scorer_check_committee(s, e->strategies, e->count, &e->src);
 }
 
 static sluice_status set_rules(sluice *s, selection *e)
@@ -146,6 +146,7 @@ static json_t *describe_inputs(const sluice *s, const selection *e)
     for (int i = 0; i < e->count; i++) json_array_append_new(names, json_string(e->strategies[i].text));
     json_object_set_new(in, "pool", manifest_pool(e->pool));
     if (a->head) json_object_set_new(in, "head", manifest_head(a->head));
+    if (a->committee_count) json_object_set_new(in, "committee", manifest_heads(a->committee, a->committee_count));
     if (a->logits) json_object_set_new(in, "logits", manifest_pool(a->logits));
     if (a->probs) json_object_set_new(in, "probs", manifest_pool(a->probs));
     if (a->labels) json_object_set_new(in, "labels", manifest_labels(a->labels));
@@ -226,9 +227,11 @@ static sluice_status prepare(sluice *s, selection *e)
     if (e->a.max_bad == 0) e->a.max_bad = 0.01;
     TRY(parse_strategies(s, e));
     TRY(source_init(s, &e->src, e->pool, a->head, a->logits, a->probs));
+    TRY(source_committee(s, &e->src, a->committee, a->committee_count));
     resolve_strategies(e);
     TRY(check_source(s, e));
     TRY(exclusions_init(s, &e->out, e->pool, a->labels, a->exclude, a->exclude_count, a->head));
+    for (int i = 0; i < a->committee_count; i++) TRY(exclusions_add_trained(s, &e->out, e->pool, a->committee[i]));
     if (e->out.trained)
         log_line(s, SLUICE_INFO, "excluded %lld rows that the head was trained on", (long long)e->out.trained);
     if (a->like_count < 0 || (a->like_count && !a->like)) FAIL(E_USAGE, "the list of rows to be like is missing");

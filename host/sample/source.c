@@ -9,6 +9,7 @@
 #include "scorer.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static const float no_chance = -1e30f;  /* log 0 */
@@ -69,6 +70,46 @@ sluice_status source_init(sluice *s, source *src, const sluice_pool *pool, const
         return check_outputs(s, pool, probs, "probabilities");
     }
     return SLUICE_OK;
+}
+
+/* "'a.safetensors'"; a head that was not read from a file is one by its place. */
+static void name_member(const source *src, int i, char out[300])
+{
+    const char *path = i ? src->committee[i - 1]->path : src->head->path;
+    if (path) snprintf(out, 300, "'%.290s'", path);
+    else snprintf(out, 300, "head %d", i + 1);
+}
+
+static sluice_status check_member(sluice *s, const source *src, int i)
+{
+    const sluice_head *a = src->head, *b = src->committee[i - 1];
+    char first[300], other[300];
+    name_member(src, 0, first), name_member(src, i, other);
+    if (b->in_width != a->in_width)
+        return sluice_fail(s, SLUICE_E_SHAPE, "a committee is of one mind on rows: %s takes %lld features, %s %lld",
+                           first, (long long)a->in_width, other, (long long)b->in_width);
+    if (b->classes != a->classes)
+        return sluice_fail(s, SLUICE_E_SHAPE, "a committee is of one mind on classes: %s has %d, %s %d", first,
+                           a->classes, other, b->classes);
+    for (int j = 0; j < a->classes; j++)
+        if (strcmp(a->names[j], b->names[j]) != 0)
+            return sluice_fail(s, SLUICE_E_SHAPE,
+                               "a committee is of one mind on classes: class %d of %s is '%s', of %s '%s'", j, first,
+                               a->names[j], other, b->names[j]);
+    return SLUICE_OK;
+}
+
+sluice_status source_committee(sluice *s, source *src, const sluice_head *const *heads, int count)
+{
+    sluice_status st = SLUICE_OK;
+    if (count < 0 || (count && !heads)) return sluice_fail(s, SLUICE_E_USAGE, "the committee's heads are missing");
+    if (count && !src->head) return sluice_fail(s, SLUICE_E_USAGE, "a committee needs its first head as head");
+    if (count >= MOST_PASSES)
+        return sluice_fail(s, SLUICE_E_USAGE, "%d heads are too many for a committee, which has at most %d", count + 1,
+                           MOST_PASSES);
+    src->committee = heads, src->committee_count = count;
+    for (int i = 1; i <= count && !st; i++) st = check_member(s, src, i);
+    return st;
 }
 
 place source_place(const sluice *s, const source *src)

@@ -12,6 +12,8 @@ typedef enum source_kind { SOURCE_FEATURES, SOURCE_HEAD, SOURCE_LOGITS, SOURCE_P
 typedef struct source {
     source_kind kind;
     const sluice_head *head;
+    const sluice_head *const *committee; /* [committee_count] further heads, borrowed: passes of some scores */
+    int committee_count;
     const sluice_pool *pool;      /* whose rows are read: features, logits or probabilities */
     int classes;                  /* 0: FEATURES */
     const struct scorer *scorers; /* [scorer_count] whose ops run along, borrowed */
@@ -25,6 +27,8 @@ typedef struct source {
 /* Fails with E_USAGE (two of head, logits, probs) or E_SHAPE (width of the head, rows of logits or probs). */
 sluice_status source_init(sluice *s, source *src, const sluice_pool *pool, const sluice_head *head,
                           const sluice_pool *logits, const sluice_pool *probs);
+/* Heads beside the source's own.  E_USAGE: it has none, or too many; E_SHAPE: they do not agree in classes and width. */
+sluice_status source_committee(sluice *s, source *src, const sluice_head *const *heads, int count);
 void source_release(sluice *s, source *src);
 /* Where its rows are scored: here, or where there is no product, on the CPU, which is nearer to them than any device. */
 place source_place(const sluice *s, const source *src);

@@ -1,12 +1,14 @@
-/* passes.c - how much a head's answers differ when parts of it are dropped: M passes with dropout left on (Gal & Ghahramani,
- * ICML 2016), of p_m with mean p.
+/* passes.c - how much answers differ: of M passes with parts of a head dropped (Gal & Ghahramani, ICML 2016), or of the M heads
+ * of a committee (Seung, Opper & Sompolinsky, COLT 1992).  Pass m gives p_m, their mean is p.
  *
  *     bald             H(p) - mean of H(p_m), in nats: the passes are sure of different classes
  *                      Houlsby et al., arXiv:1112.5745, 2011; Gal, Islam & Ghahramani, ICML 2017
  *     variation-ratio  1 - share of the passes that agree with the most frequent answer         Freeman 1965
  *     flips            share of the passes whose answer is not that of the whole head            Gupte et al., TMLR 2024
  *
- * A pass is a head whose weights carry a mask: a column of the next weights is dropped, or divided by 1 - rate.  Masks are those
+ * In a committee the whole head is the first, and every head keeps its temperature.
+ *
+ * Else a pass is a head whose weights carry a mask: a column of the next weights is dropped, or divided by 1 - rate.  Masks are those
  * of Philox (seed, pass, layer, feature), the same for all rows, and new ones in every round; so M passes of a linear head are
  * one product with M c columns.  Where a head has drop layers their own rates hold, and in front of a convolution whole channels
  * are dropped; a head without any drops its (standardised) input features at `rate`.
@@ -22,15 +24,13 @@
 #include <assert.h>
 #include <string.h>
 
-enum { MOST_PASSES = 100 };
-
 typedef struct passes {
     int count, classes;
-    float temperature;
     const sluice_head *whole;
-    sluice_head **head;   /* [count] */
-    bool last_only;       /* they differ in the last layer alone: one product does for all */
-    float *packed, *bias; /* then: of count * classes columns */
+    const sluice_head **head; /* [count] */
+    sluice_head **made;       /* [count] of them, those with parts dropped */
+    bool last_only;           /* they differ in the last layer alone: one product does for all */
+    float *packed, *bias;     /* then: of count * classes columns */
 } passes;
 
 /* ---- masks ---- */
@@ -76,7 +76,7 @@ static sluice_status copy_head(sluice *s, const sluice_head *h, sluice_head **ou
         TRY_NEW(to->mean, RAW(s, h->in_width, float));
         memcpy(to->mean, h->mean, (size_t)h->in_width * sizeof(float));
     }
-    to->scale = h->scale;
+    to->scale = h->scale, to->temperature = h->temperature;
 out:
     return st;
 }
@@ -86,8 +86,9 @@ static sluice_status make_pass(sluice *s, passes *z, const scorer *q, const scor
     const sluice_head *h = z->whole;
     const layer *end = &h->layers[h->layer_count - 1];
     bool any = false;
-    sluice_status st = copy_head(s, h, &z->head[pass]);
-    sluice_head *to = z->head[pass];
+    sluice_status st = copy_head(s, h, &z->made[pass]);
+    sluice_head *to = z->made[pass];
+    z->head[pass] = to;
     for (int i = 0; i < h->layer_count && !st; i++) {
         const layer *l = &h->layers[i];
         if (l->kind != LAYER_DROP) continue;
@@ -101,10 +102,18 @@ static sluice_status make_pass(sluice *s, passes *z, const scorer *q, const scor
 
 /* ---- fit ---- */
 
+static sluice_status check_committee(sluice *s, const scorer *q)
+{
+    if (!strstr(q->name, "passes=") && !strstr(q->name, "rate=")) return SLUICE_OK;
+    return sluice_hint(s, sluice_fail(s, SLUICE_E_USAGE, "'%s': the passes are the heads of the committee", q->name),
+                       "leave out passes and rate, or give one head");
+}
+
 static sluice_status check(sluice *s, const scorer *q, const scorer_inputs *in)
 {
     const sluice_head *h = in->src->head;
     bool drops = false;
+    if (in->src->committee_count) return check_committee(s, q);
     if (!h) return sluice_fail(s, SLUICE_E_USAGE, "'%s' drops parts of a head: give --head", q->name);
     if (!(q->value[0] >= 1 && q->value[0] <= MOST_PASSES) || q->value[0] != (double)(int)q->value[0])
         return sluice_fail(s, SLUICE_E_USAGE, "'%s': passes is a whole number, 1 to %d", q->name, MOST_PASSES);
@@ -139,6 +148,13 @@ out:
     return st;
 }
 
+static void seat_committee(passes *z, const source *src)
+{
+    z->head[0] = src->head;
+    for (int m = 1; m < z->count; m++) z->head[m] = src->committee[m - 1];
+    for (int m = 0; m < z->count; m++) z->last_only &= head_is_linear(z->head[m]);
+}
+
 static sluice_status fit(sluice *s, scorer *q, const scorer_inputs *in)
 {
     sluice_status st = SLUICE_OK;
@@ -147,10 +163,13 @@ static sluice_status fit(sluice *s, scorer *q, const scorer_inputs *in)
     assert(in->src->head);
     TRY_NEW(z, NEW(s, 1, passes));
     q->state = z;
-    *z = (passes){ .count = (int)q->value[0], .whole = in->src->head, .last_only = true };
-    z->classes = z->whole->classes, z->temperature = z->whole->temperature;
-    TRY_NEW(z->head, NEW(s, z->count, sluice_head *));
-    for (int m = 0; m < z->count; m++) TRY(make_pass(s, z, q, in, m));
+    int members = in->src->committee_count;
+    *z = (passes){ .count = members ? members + 1 : (int)q->value[0], .whole = in->src->head, .last_only = true };
+    z->classes = z->whole->classes;
+    TRY_NEW(z->head, NEW(s, z->count, const sluice_head *));
+    TRY_NEW(z->made, NEW(s, z->count, sluice_head *));
+    if (members) seat_committee(z, in->src);
+    for (int m = 0; m < z->count && !members; m++) TRY(make_pass(s, z, q, in, m));
     if (z->last_only) TRY(join(s, z));
     q->facts[0] = (int64_t)z->count * z->classes;
     q->scratch = !z->last_only ? z->classes : head_is_linear(z->whole) ? 0 : head_feature_width(z->whole);
@@ -241,7 +260,8 @@ static float softmax(float *z, int c, float temperature)
 static float bald(const passes *z, float *logits)
 {
     double mean = 0, all = 0;
-    for (int m = 0; m < z->count; m++) mean += (double)softmax(logits + m * z->classes, z->classes, z->temperature);
+    for (int m = 0; m < z->count; m++)
+        mean += (double)softmax(logits + m * z->classes, z->classes, z->head[m]->temperature);
     for (int j = 0; j < z->classes; j++) {
         double p = 0;
         for (int m = 0; m < z->count; m++) p += (double)logits[m * z->classes + j];
@@ -297,10 +317,10 @@ static void end_flips(const scorer *q, const scorer_rows *r, int64_t first, int6
 static void release(scorer *q)
 {
     passes *z = q->state;
-    for (int m = 0; z->head && m < z->count; m++) sluice_head_free(z->head[m]);
-    mem_free(z->head), mem_free(z->packed), mem_free(z->bias);
+    for (int m = 0; z->made && m < z->count; m++) sluice_head_free(z->made[m]);
+    mem_free(z->head), mem_free(z->made), mem_free(z->packed), mem_free(z->bias);
 }
 
-const scorer_kind scorer_bald = { 0, true, fit, begin, end_bald, release };
-const scorer_kind scorer_variation_ratio = { 0, true, fit, begin, end_variation_ratio, release };
-const scorer_kind scorer_flips = { 0, true, fit, begin, end_flips, release };
+const scorer_kind scorer_bald = { WANTS_PASSES, true, fit, begin, end_bald, release };
+const scorer_kind scorer_variation_ratio = { WANTS_PASSES, true, fit, begin, end_variation_ratio, release };
+const scorer_kind scorer_flips = { WANTS_PASSES, true, fit, begin, end_flips, release };

@@ -9,15 +9,15 @@ enum { N = 5000, D = 33, C = 3, STOP_NEVER = N + 1 };
 static float x[N * D];
 static char path[512];
 
-typedef struct seen {
+typedef struct taken {
     int64_t rows, stop_at;
     float margin[N], logits[N * C];
     uint8_t bad[N];
-} seen;
+} taken;
 
 static sluice_status take(sluice *s, void *user, const scan_block *b)
 {
-    seen *v = user;
+    taken *v = user;
     const block_facts *f = &b->facts;
     CHECK(f->first_row == v->rows, "row %lld came after %lld rows", (long long)f->first_row, (long long)v->rows);
     if (f->first_row >= v->stop_at) return sluice_fail(s, SLUICE_E_WRITE, "the disk is full");
@@ -29,12 +29,14 @@ static sluice_status take(sluice *s, void *user, const scan_block *b)
 }
 
 static sluice_status scan_to(sluice *s, const sluice_pool *pool, const sluice_head *h, bool logits, int64_t stop_at,
-                             seen *v, double *bytes)
+                             taken *v, double *bytes)
 {
     source src = { 0 };
+    scan_state state;
     memset(v, 0, sizeof *v);
     v->stop_at = stop_at;
     CHECK_OK(s, source_init(s, &src, pool, h, NULL, NULL));
+    CHECK_OK(s, scan_state_init(s, &state, pool->rows, 0, NULL));
     pool_scan scan = { .pool = pool,
                        .src = &src,
                        .columns = READS(COLUMN_MARGIN),
@@ -42,14 +44,16 @@ static sluice_status scan_to(sluice *s, const sluice_pool *pool, const sluice_he
                        .max_bad = 1,
                        .take = take,
                        .user = v,
-                       .task = "scan" };
+                       .task = "scan",
+                       .state = &state };
     sluice_status st = pool_scan_run(s, &scan);
     *bytes = scan.bytes;
+    scan_state_release(&state);
     source_release(s, &src);
     return st;
 }
 
-static void same(const seen *a, const seen *b, bool logits)
+static void same(const taken *a, const taken *b, bool logits)
 {
     CHECK(a->rows == N, "%lld rows", (long long)a->rows);
     CHECK_SAME(a->margin, b->margin, sizeof a->margin, "margin");
@@ -65,7 +69,7 @@ static sluice *open_tier(int t)
     return s;
 }
 
-static seen want, got;
+static taken want, got;
 
 static void every_row(int t)
 {

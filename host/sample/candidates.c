@@ -2,6 +2,7 @@
 #include "candidates.h"
 #include "backends.h"
 #include "exact.h"
+#include "top_state.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -154,9 +155,23 @@ sluice_status candidates_add(sluice *s, candidates *c, const float *score, const
     return SLUICE_OK;
 }
 
-sluice_status candidates_finish(sluice *s, candidates *c)
+sluice_status candidates_offer(sluice *s, candidates *c, const sluice_entry *e)
+{
+    if (!by_op(c)) return add_one(s, c, e);
+    if (c->top.k > 0) top_add(&c->top, *e);
+    return SLUICE_OK;
+}
+
+sluice_status candidates_settle(sluice *s, candidates *c)
 {
     if (by_op(c)) return top_op(s, &(sluice_op_top_args){ .state = &c->top, .finish = 1 });
+    reduce(c, false);
+    return SLUICE_OK;
+}
+
+sluice_status candidates_finish(sluice *s, candidates *c)
+{
+    if (by_op(c)) return candidates_settle(s, c);
     reduce(c, true);
     if (c->top.count > c->top.k) c->top.count = c->top.k;
     return SLUICE_OK;

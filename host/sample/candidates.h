@@ -41,6 +41,10 @@ void candidates_release(candidates *c);
 /* score [n] of rows first_row...; prediction [n] needed by balance; ids [n] or NULL; skip as in the top op. */
 sluice_status candidates_add(sluice *s, candidates *c, const float *score, const float *prediction, const uint64_t *ids,
                              int64_t n, int64_t first_row, const uint64_t *skip);
+/* An entry that another candidates of the same rules kept; tag = class + 1 with balance. */
+sluice_status candidates_offer(sluice *s, candidates *c, const sluice_entry *e);
+/* Cut to what may still be picked: c->top.entries are then a function of the rows seen.  More may be added. */
+sluice_status candidates_settle(sluice *s, candidates *c);
 /* The picks in order: c->top.entries [c->top.count]. */
 sluice_status candidates_finish(sluice *s, candidates *c);
 

@@ -30,17 +30,15 @@ typedef struct task {
     lane *lane;     /* at work on it; NULL: done */
 } task;
 
-/* Whether a column is worth the name: a constant one orders nothing. */
-typedef struct seen {
-    float first;
-    int64_t rows;
-    bool varies;
-} seen;
-
 typedef struct scanner {
     pool_scan *scan;
-    reader *reader; /* NULL: the pool is resident */
-    bool end;       /* all blocks were taken */
+    span gap;               /* rows to read; its first ones are done */
+    int64_t known, settled; /* rows before these were taken, are in the state */
+    int64_t before;         /* rows of earlier gaps */
+    double noted;           /* bytes that are in the state */
+    double kept;            /* when the state was last kept */
+    reader *reader;         /* NULL: the pool is resident */
+    bool end;               /* all blocks were taken */
     lane lane[MAX_LANES];
     task *work[MAX_LANES]; /* what the lane is at; NULL: nothing */
     int lanes;
@@ -51,7 +49,6 @@ typedef struct scanner {
     bool pinned;
     float **score;  /* [strategies][rows of a block] */
     float **fitted; /* [scorers][rows of a block] */
-    seen *seen;     /* [strategies] */
     bool logits;
     progress progress;
 } scanner;
@@ -113,7 +110,6 @@ static sluice_status outputs_new(sluice *s, scanner *z, unsigned reads, int64_t 
     for (int i = 0; i < z->scan->count; i++) TRY_NEW(z->score[i], RAW(s, rows, float));
     TRY_NEW(z->fitted, NEW(s, scorers, float *));
     for (int i = 0; i < scorers; i++) TRY_NEW(z->fitted[i], RAW(s, rows, float));
-    TRY_NEW(z->seen, NEW(s, z->scan->count, seen));
 out:
     return st;
 }
@@ -126,18 +122,11 @@ static void outputs_release(sluice *s, scanner *z)
     if (z->pinned) s->backend->unpin(&s->exec, z->memory);
     mem_free(z->score);
     mem_free(z->fitted);
-    mem_free(z->seen);
     mem_free(z->memory);
     mem_free(z->task);
 }
 
 /* ---- rows that cannot be scored ---- */
-
-void quarantine_add(quarantine *q, int64_t row)
-{
-    if (q->count < QUARANTINE_LISTED) q->row[q->count] = row;
-    q->count++;
-}
 
 sluice_status quarantine_check(sluice *s, const quarantine *q, const sluice_pool *pool, double max_bad)
 {
@@ -214,21 +203,12 @@ static void end_scorers(sluice *s, scanner *z, const task *t)
     }
 }
 
-static void look(seen *v, const float *score, int64_t n)
+void warn_of_constants(sluice *s, const scan_state *v, const strategy *strategies)
 {
-    for (int64_t i = 0; i < n && !v->varies; i++) {
-        if (score[i] != score[i]) continue;
-        if (v->rows++ == 0) v->first = score[i];
-        v->varies = score[i] != v->first;
-    }
-}
-
-static void warn_of_constants(sluice *s, const scanner *z)
-{
-    for (int i = 0; z->seen && i < z->scan->count; i++)
-        if (z->seen[i].rows > 1 && !z->seen[i].varies)
+    for (int i = 0; i < v->count; i++)
+        if (v->seen[i].rows > 1)
             log_line(s, SLUICE_WARNING, "%s: every row scores %g, so their order is that of the hash",
-                     z->scan->strategies[i].text, (double)z->seen[i].first);
+                     strategies[i].text, (double)v->seen[i].first);
 }
 
 static sluice_status use(sluice *s, scanner *z, const task *t)
@@ -245,9 +225,9 @@ static sluice_status use(sluice *s, scanner *z, const task *t)
                       .ids = scan->pool->ids ? scan->pool->ids + t->in.first_row : NULL };
     for (int j = 0; j < COLUMN_COUNT; j++) f.column[j] = scores_get(&t->out.scores, (column)j);
     for (int i = 0; i < scan->count; i++) scan->strategies[i].kind->fill(&scan->strategies[i], &f, z->score[i]);
-    for (int i = 0; i < scan->count; i++) look(&z->seen[i], z->score[i], f.rows);
-    collect_bad(&scan->bad, &f);
-    sluice_status st = quarantine_check(s, &scan->bad, scan->pool, scan->max_bad);
+    for (int i = 0; i < scan->count; i++) seen_add(&scan->state->seen[i], z->score[i], f.rows);
+    collect_bad(&scan->state->bad, &f);
+    sluice_status st = quarantine_check(s, &scan->state->bad, scan->pool, scan->max_bad);
     return st ? st : scan->take(s, scan->user, &(scan_block){ f, z->score, t->out.logits });
 }
 
@@ -259,9 +239,50 @@ static sluice_status deliver(sluice *s, scanner *z)
     if (t->lane) TRY(finish(s, z, (int)(t->lane - z->lane)));
     TRY(use(s, z, t));
     z->delivered++;
-    TRY(progress_step(s, &z->progress, t->in.first_row + t->in.rows, z->reader ? reader_bytes(z->reader) : 0));
+    z->known = t->in.first_row + t->in.rows;
 out:
     return st;
+}
+
+static double bytes_read(const scanner *z) { return z->reader ? reader_bytes(z->reader) : 0; }
+
+static sluice_status tell(sluice *s, scanner *z)
+{
+    return progress_step(s, &z->progress, z->before + z->known - z->gap.first, z->scan->bytes + bytes_read(z));
+}
+
+/* The state's rows become those that were taken: what is under way comes to its end first. */
+static sluice_status settle(sluice *s, scanner *z)
+{
+    sluice_status st = SLUICE_OK;
+    while (z->delivered < z->taken) TRY(deliver(s, z));
+    TRY(spans_add(s, &z->scan->state->done, (span){ z->settled, z->known }));
+    z->settled = z->known;
+    z->scan->state->bytes += (int64_t)(bytes_read(z) - z->noted);
+    z->noted = bytes_read(z);
+out:
+    return st;
+}
+
+static sluice_status keep(sluice *s, scanner *z)
+{
+    sluice_status st = settle(s, z);
+    if (!st) st = z->scan->keep(s, z->scan->user);
+    z->kept = clock_seconds();
+    return st;
+}
+
+static bool is_due(const scanner *z) { return z->scan->keep && clock_seconds() - z->kept >= z->scan->keep_s; }
+
+/* After E_CANCELLED, whose message stays. */
+static sluice_status keep_at_end(sluice *s, scanner *z)
+{
+    char why[sizeof s->error];
+    memcpy(why, s->error, sizeof why);
+    sluice_status st = keep(s, z);
+    if (st) return st;
+    memcpy(s->error, why, sizeof why);
+    return SLUICE_E_CANCELLED;
 }
 
 /* A lane that can take the next block now; -1: none.  Lanes take turns, and so do the devices. */
@@ -281,12 +302,19 @@ static sluice_status run(sluice *s, scanner *z)
     sluice_status st = SLUICE_OK;
     for (;;) {
         int i = free_lane(s, z);
-        if (i >= 0) TRY(feed(s, z, i));
-        else if (z->delivered < z->taken) TRY(deliver(s, z));
-        else if (z->end) break;
+        if (i >= 0) {
+            TRY(feed(s, z, i));
+        } else if (z->delivered < z->taken) {
+            TRY(deliver(s, z));
+            TRY(tell(s, z));
+            if (is_due(z)) TRY(keep(s, z));
+        } else if (z->end) {
+            break;
+        }
     }
+    TRY(settle(s, z));
 out:
-    return st;
+    return st == SLUICE_E_CANCELLED && z->scan->keep ? keep_at_end(s, z) : st;
 }
 
 /* ---- opening ---- */
@@ -307,7 +335,7 @@ static sluice_status open_lanes(sluice *s, scanner *z)
 /* A row's logits and facts may be longer than the row. */
 static int64_t most_rows(const sluice *s, const scanner *z)
 {
-    int64_t rows = z->scan->src->pool->rows < BLOCK_ROWS ? z->scan->src->pool->rows : BLOCK_ROWS;
+    int64_t all = z->gap.end - z->gap.first, rows = all < BLOCK_ROWS ? all : BLOCK_ROWS;
     const source *src = z->scan->src;
     int64_t floats = z->logits ? src->classes : 0;
     for (int i = 0; i < src->scorer_count; i++)
@@ -319,7 +347,11 @@ static int64_t most_rows(const sluice *s, const scanner *z)
 
 static sluice_status open_reader(sluice *s, scanner *z)
 {
-    reader_plan plan = { .mem_bytes = s->mem_bytes / 8 * 7, .max_rows = most_rows(s, z), .held = z->lanes };
+    reader_plan plan = { .first_row = z->gap.first,
+                         .rows = z->gap.end - z->gap.first,
+                         .mem_bytes = s->mem_bytes / 8 * 7,
+                         .max_rows = most_rows(s, z),
+                         .held = z->lanes };
     if (!z->lane[0].device) return reader_open(s, z->scan->src->pool, &plan, &z->reader);
     size_t room = SIZE_MAX;
     for (int i = 0; i < s->devices; i++) {
@@ -340,6 +372,8 @@ static int64_t longest(const sluice *s)
     return rows;
 }
 
+static bool is_whole(const scanner *z) { return z->gap.first == 0 && z->gap.end == z->scan->src->pool->rows; }
+
 static sluice_status open_all(sluice *s, scanner *z)
 {
     sluice_status st = SLUICE_OK;
@@ -350,7 +384,7 @@ static sluice_status open_all(sluice *s, scanner *z)
     for (int i = 0; i < scan->src->scorer_count; i++)
         z->logits |= (scan->src->scorers[i].kind->wants & WANTS_LOGITS) != 0;
     TRY(open_lanes(s, z));
-    if (resident_whole(s, scan->src->pool)) {
+    if (is_whole(z) && resident_whole(s, scan->src->pool)) {
         TRY(outputs_new(s, z, reads, longest(s)));
     } else {
         TRY(open_reader(s, z));
@@ -365,31 +399,47 @@ out:
 static void close_all(sluice *s, scanner *z, bool complete)
 {
     for (int i = z->lanes - 1; i >= 0; i--) lane_close(s, &z->lane[i]);
-    resident_settle(s, z->scan->src->pool, complete);
+    resident_settle(s, z->scan->src->pool, complete && is_whole(z));
     outputs_release(s, z);
+    z->scan->bytes += bytes_read(z);
     reader_close(z->reader);
     mem_free(z);
+}
+
+/* ---- the scan ---- */
+
+static sluice_status scan_gap(sluice *s, pool_scan *scan, span gap, int64_t before, double *kept, progress *g)
+{
+    sluice_status st = SLUICE_OK;
+    scanner *z = NEW(s, 1, scanner);
+    if (!z) return SLUICE_E_MEMORY;
+    z->scan = scan, z->gap = gap, z->known = z->settled = gap.first;
+    z->before = before, z->kept = *kept, z->progress = *g;
+    TRY(open_all(s, z));
+    TRY(run(s, z));
+out:
+    *kept = z->kept, *g = z->progress;
+    close_all(s, z, st == SLUICE_OK);
+    return st;
 }
 
 sluice_status pool_scan_run(sluice *s, pool_scan *scan)
 {
     sluice_status st = SLUICE_OK;
-    scanner *z = NULL;
-    double began = clock_seconds();
-    const sluice_pool *pool = scan->src->pool;
-    TRY_NEW(z, NEW(s, 1, scanner));
-    z->scan = scan;
-    z->end = pool->rows == 0;
-    progress_begin(&z->progress, scan->task, "rows", pool->rows);
-    if (!z->end) {
-        TRY(open_all(s, z));
-        TRY(run(s, z));
+    progress g;
+    double began = clock_seconds(), kept = began;
+    spans *done = &scan->state->done;
+    span range = scan->range.end ? scan->range : (span){ 0, scan->src->pool->rows };
+    int64_t before = 0, left = 0;
+    for (span gap = spans_gap(done, range); gap.first < gap.end; gap = spans_gap(done, (span){ gap.end, range.end }))
+        left += gap.end - gap.first;
+    progress_begin(&g, scan->task, "rows", left);
+    for (span gap = spans_gap(done, range); gap.first < gap.end; gap = spans_gap(done, range)) {
+        TRY(scan_gap(s, scan, gap, before, &kept, &g));
+        before += gap.end - gap.first;
     }
-    progress_end(s, &z->progress);
-    warn_of_constants(s, z);
-    if (z->reader) scan->bytes = reader_bytes(z->reader);
+    progress_end(s, &g);
     scan->seconds = clock_seconds() - began;
 out:
-    if (z) close_all(s, z, st == SLUICE_OK);
     return st;
 }

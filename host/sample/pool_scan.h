@@ -2,15 +2,8 @@
 #ifndef POOL_SCAN_H
 #define POOL_SCAN_H
 
+#include "scan_state.h"
 #include "source.h"
-
-enum { QUARANTINE_LISTED = 1000 };
-
-/* Rows that scored NaN. */
-typedef struct quarantine {
-    int64_t count;
-    int64_t row[QUARANTINE_LISTED]; /* the first of them, ascending */
-} quarantine;
 
 /* A block after scoring; valid during the call that gets it. */
 typedef struct scan_block {
@@ -30,17 +23,23 @@ typedef struct pool_scan {
     uint64_t seed;
     int64_t labelled;
     double max_bad; /* share of rows; 1: any number */
+    span range;     /* rows to scan; {0}: all */
     sluice_status (*take)(sluice *s, void *user, const scan_block *b);
+    /* Called every keep_s seconds, and before the scan ends with E_CANCELLED: state is then what take saw.  NULL: never. */
+    sluice_status (*keep)(sluice *s, void *user);
+    double keep_s;
     void *user;
     const char *task; /* for progress */
+    /* in and out: rows that are done are not read again */
+    scan_state *state;
     /* out */
-    quarantine bad;
-    double bytes, seconds;
+    double bytes, seconds; /* of this call */
 } pool_scan;
 
 /* Fails with E_DATA as soon as more than max_bad of all rows scored NaN; the message names the first. */
 sluice_status pool_scan_run(sluice *s, pool_scan *scan);
-void quarantine_add(quarantine *q, int64_t row);
 sluice_status quarantine_check(sluice *s, const quarantine *q, const sluice_pool *pool, double max_bad);
+/* Scores that order nothing, once all rows are seen. */
+void warn_of_constants(sluice *s, const scan_state *v, const strategy *strategies);
 
 #endif

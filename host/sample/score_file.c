@@ -35,6 +35,7 @@ typedef struct scoring {
     references refs;
     scorer_set scorers;
     int64_t labelled;
+    scan_state state;
     outfile *file;
     float *row; /* [rows of a block, width], grown */
     int64_t row_floats;
@@ -186,8 +187,8 @@ static sluice_status write_manifest(sluice *s, const scoring *e, const char *pat
         json_pack("{s:s, s:s, s:O, s:o, s:{s:{s:I}}, s:{s:I, s:I}, s:{s:f, s:f, s:f, s:i}}", "sluice", sluice_version(),
                   "math", manifest_math(s), "inputs", inputs, "columns", describe_columns(e), "outputs",
                   path_base(e->a.out), "bytes", (json_int_t)bytes, "counts", "rows", (json_int_t)e->pool->rows,
-                  "quarantined", (json_int_t)scan->bad.count, "run", "seconds", scan->seconds, "bytes_read",
-                  scan->bytes, "rows_per_second", (double)e->pool->rows / seconds, "threads", s->threads);
+                  "quarantined", (json_int_t)e->state.bad.count, "run", "seconds", scan->seconds, "bytes_read",
+                  (double)e->state.bytes, "rows_per_second", (double)e->pool->rows / seconds, "threads", s->threads);
     if (m) manifest_place(s, json_object_get(m, "run"));
     sluice_status st = manifest_write(s, path, m);
     json_decref(m);
@@ -249,10 +250,13 @@ static sluice_status run(sluice *s, scoring *e)
                        .take = write_block,
                        .user = e,
                        .labelled = e->labelled,
-                       .task = "score" };
+                       .task = "score",
+                       .state = &e->state };
+    TRY(scan_state_init(s, &e->state, e->pool->rows, e->strategy_count, NULL));
     TRY(pool_scan_run(s, &scan));
-    if (scan.bad.count)
-        log_line(s, SLUICE_WARNING, "%lld rows hold a NaN or an infinity: NaN in '%s'", (long long)scan.bad.count,
+    warn_of_constants(s, &e->state, e->strategies);
+    if (e->state.bad.count)
+        log_line(s, SLUICE_WARNING, "%lld rows hold a NaN or an infinity: NaN in '%s'", (long long)e->state.bad.count,
                  e->a.out);
     TRY(write_manifest(s, e, manifest, inputs, &scan, (int64_t)header_bytes + e->pool->rows * e->width * 4));
     outfile *f = e->file;
@@ -277,6 +281,7 @@ sluice_status sluice_score(sluice *s, const sluice_pool *pool, const sluice_scor
     scorer_set_release(&e.scorers);
     references_release(&e.refs);
     exclusions_release(&e.out);
+    scan_state_release(&e.state);
     mem_free(e.strategies);
     mem_free(e.parts);
     mem_free(e.row);

@@ -34,6 +34,7 @@ typedef struct selection {
     mix_part *parts; /* mix, else NULL */
     pick_rules rules;
     candidates *candidates; /* [count] */
+    scan_state state;       /* candidates are its tops */
     exclusions out;
     references refs;
     scorer_set scorers;
@@ -65,6 +66,7 @@ static void selection_release(sluice *s, selection *e)
 {
     release_candidates(e);
     release_picked(e);
+    scan_state_release(&e->state);
     mem_free(e->candidates);
     mem_free(e->strategies);
     mem_free(e->parts);
@@ -325,14 +327,17 @@ static sluice_status scan(sluice *s, selection *e)
                        .max_bad = e->a.max_bad,
                        .take = take_block,
                        .user = e,
-                       .task = "scan" };
+                       .task = "scan",
+                       .state = &e->state };
     TRY(fit_scorers(s, e));
     TRY(start_candidates(s, e));
+    TRY(scan_state_init(s, &e->state, e->pool->rows, e->count, e->candidates));
     TRY(pool_scan_run(s, &scan));
+    warn_of_constants(s, &e->state, e->strategies);
     TRY(finish_candidates(s, e));
-    e->p->bad = scan.bad;
+    e->p->bad = e->state.bad;
     e->p->info.scanned = e->pool->rows;
-    e->p->info.bytes = scan.bytes;
+    e->p->info.bytes = (double)e->state.bytes;
 out:
     return st;
 }

@@ -239,9 +239,10 @@ int main(int argc, char **argv)
         { "gather", "", true },
         { "reader, threads", "pread", true },
         { "reader, uring", "uring", true },
+        { "reader, direct", "direct", true },
         { "reader, disk", "", true },
     };
-    enum { WAYS = sizeof ways / sizeof *ways, PLAIN_COLD = WAYS - 5 };
+    enum { WAYS = sizeof ways / sizeof *ways, PLAIN_COLD = WAYS - 6 };
     static double seconds[WAYS][ROUNDS_MAX];
     double stall[WAYS] = { 0 };
     setup u = { 0 };

@@ -1,4 +1,5 @@
-/* fault_reader.c - reads that fail, come short or are interrupted; files that change under the reader. */
+/* fault_reader.c - reads that fail, for a while or for good, come short or are interrupted; files that change under the
+ * reader. */
 #include "pools.h"
 #include "reader.h"
 #include "reader_io.h"
@@ -10,7 +11,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static const char *const paths[] = { "uring", "pread", "map", "" };
+static const char *const paths[] = { "uring", "pread", "direct", "map", "" };
+enum { PATHS = sizeof paths / sizeof *paths, BUFFERED = 3 }; /* the first of them read into buffers */
 static const int64_t two_shards[] = { 5000, 3000 };
 enum { WIDTH = 256 }; /* 1 KiB a row: 8000 rows */
 
@@ -68,15 +70,67 @@ static int64_t bad_disk(int fd, uint64_t offset, size_t bytes, int64_t got)
     return -atomic_load(&fault_errno);
 }
 
+/* The first so many reads of bytes from 1,000,000 on fail, as those of a file server that starts anew. */
+static atomic_int failures;
+static int64_t hiccup(int fd, uint64_t offset, size_t bytes, int64_t got)
+{
+    (void)fd, (void)bytes;
+    if (offset < bad_from || atomic_fetch_sub(&failures, 1) <= 0) return got;
+    return -atomic_load(&fault_errno);
+}
+
 static int64_t never(int fd, uint64_t offset, size_t bytes, int64_t got)
 {
     (void)fd, (void)offset, (void)bytes, (void)got;
     return -EAGAIN;
 }
 
+/* What is logged while a read is tried again. */
+static struct {
+    int lines;
+    char last[512];
+} heard;
+
+static void hear(void *user, sluice_level level, const char *line)
+{
+    (void)user;
+    if (level != SLUICE_WARNING) return;
+    heard.lines++;
+    snprintf(heard.last, sizeof heard.last, "%s", line);
+}
+
+static void retried(sluice *s, made_pool *m, const char *path, int error)
+{
+    if (!case_is("errno %d passes, path=%s", error, path)) return;
+    heard.lines = 0;
+    atomic_store(&fault_errno, error), atomic_store(&failures, 3);
+    read_fault = hiccup;
+    outcome o = read_until(s, m, 700, NULL, 0);
+    read_fault = NULL;
+    CHECK(o.st == SLUICE_OK && o.good == 8000 && o.wrong == 0, "%s: %lld rows, %lld wrong", sluice_error(s),
+          (long long)o.good, (long long)o.wrong);
+    CHECK(atomic_load(&failures) <= 0, "%d failures were not met", atomic_load(&failures));
+    if (strcmp(path, "direct") == 0) return; /* its second attempt, through the page cache, needs no pause */
+    CHECK(heard.lines >= 1 && strstr(heard.last, m->sh[0].path) && strstr(heard.last, strerror(error)) &&
+              strstr(heard.last, "read again"),
+          "%d lines, '%s'", heard.lines, heard.last);
+}
+
+static void refused(sluice *s, made_pool *m, const char *path)
+{
+    if (!case_is("an errno that does not pass, path=%s", path)) return;
+    heard.lines = 0;
+    atomic_store(&fault_errno, ENXIO);
+    read_fault = bad_disk;
+    outcome o = read_until(s, m, 500, NULL, 0);
+    read_fault = NULL;
+    CHECK(o.st == SLUICE_E_IO && heard.lines == 0, "status %d, %d lines, '%s'", o.st, heard.lines, heard.last);
+}
+
 static void results(sluice *s)
 {
-    for (int p = 0; p < 2; p++) {
+    s->opt.log = hear;
+    for (int p = 0; p < BUFFERED; p++) {
         setenv("SLUICE_READER", paths[p], 1);
         made_pool m = make_pool(FBIN, SLUICE_F32, WIDTH, two_shards, 2, 1);
         if (case_is("short and interrupted reads, path=%s", paths[p])) {
@@ -98,6 +152,9 @@ static void results(sluice *s)
             CHECK(strstr(sluice_error(s), m.sh[0].path) && strstr(sluice_error(s), "byte 1000000"), "%s",
                   sluice_error(s));
         }
+        retried(s, &m, paths[p], EIO);
+        retried(s, &m, paths[p], ESTALE);
+        refused(s, &m, paths[p]);
         if (case_is("EAGAIN without end, path=%s", paths[p])) {
             read_fault = never;
             outcome o = read_until(s, &m, 500, NULL, 0);
@@ -118,6 +175,7 @@ static void results(sluice *s)
         free_pool(&m);
     }
     unsetenv("SLUICE_READER");
+    s->opt.log = NULL;
 }
 
 /* ---- files that change ---- */
@@ -144,13 +202,14 @@ static void replace(made_pool *m)
 
 static void discard(made_pool *m) { remove(m->sh[0].path); }
 
+static const struct {
+    const char *name;
+    void (*change)(made_pool *);
+} ways[] = { { "cut", cut }, { "written", touch }, { "replaced", replace }, { "removed", discard } };
+
 static void changes(sluice *s)
 {
-    static const struct {
-        const char *name;
-        void (*change)(made_pool *);
-    } ways[] = { { "cut", cut }, { "written", touch }, { "replaced", replace }, { "removed", discard } };
-    for (int p = 0; p < 4; p++)
+    for (int p = 0; p < PATHS; p++)
         for (int w = 0; w < 4; w++)
             for (int early = 0; early < 2; early++) {
                 if (!case_is("file %s %s, path=%s", ways[w].name, early ? "before reading" : "while reading", paths[p]))
@@ -161,7 +220,7 @@ static void changes(sluice *s)
                 /* The last block of the first shard is held when it happens: nothing of that file is read any more. */
                 outcome o = read_until(s, &m, 500, early ? NULL : ways[w].change, 4900);
                 sluice_status want = early && ways[w].change == discard ? SLUICE_E_MISSING : SLUICE_E_DATA;
-                bool buffered = p < 2;
+                bool buffered = p < BUFFERED;
                 if (!early && buffered) want = SLUICE_OK; /* it was read whole, before the change */
                 CHECK(o.st == want, "status %d: %s", o.st, sluice_error(s));
                 if (want) CHECK(strstr(sluice_error(s), m.sh[0].path), "%s", sluice_error(s));
@@ -173,10 +232,36 @@ static void changes(sluice *s)
     unsetenv("SLUICE_READER");
 }
 
+static sluice_status change_between(sluice *s, void *user, int64_t at, sluice_view x)
+{
+    (void)s, (void)x;
+    made_pool *m = ((void **)user)[0];
+    void (*change)(made_pool *) = *(void (**)(made_pool *))((void **)user)[1];
+    if (at == 0) change(m);
+    return SLUICE_OK;
+}
+
+/* Chosen rows of a file that changes after the first of them were shown. */
+static void chosen_rows_change(sluice *s)
+{
+    static int64_t row[8000];
+    for (int64_t i = 0; i < 8000; i++) row[i] = i;
+    for (int w = 0; w < 4; w++) {
+        if (!case_is("rows_read, file %s", ways[w].name)) continue;
+        made_pool m = make_pool(NPY, SLUICE_F32, WIDTH, two_shards, 2, 2);
+        void (*change)(made_pool *) = ways[w].change;
+        void *user[] = { &m, &change };
+        CHECK(rows_read(s, pool_of(&m), row, 8000, change_between, user, NULL) == SLUICE_E_DATA, "%s", sluice_error(s));
+        CHECK(strstr(sluice_error(s), m.sh[0].path) && strstr(sluice_error(s), "changed while being read"), "%s",
+              sluice_error(s));
+        free_pool(&m);
+    }
+}
+
 /* Cut in the middle: blocks behind the cut are on their way, or still to come. */
 static void cut_midway(sluice *s)
 {
-    for (int p = 0; p < 4; p++) {
+    for (int p = 0; p < PATHS; p++) {
         if (!case_is("file cut midway, path=%s", paths[p])) continue;
         setenv("SLUICE_READER", paths[p], 1);
         made_pool m = make_pool(FVECS, SLUICE_F32, WIDTH, two_shards, 2, 3);
@@ -257,8 +342,10 @@ int main(int argc, char **argv)
 {
     test_begin(argc, argv);
     sluice *s = tier_open(0, 2);
+    read_pause_ns = 1000;
     results(s);
     changes(s);
+    chosen_rows_change(s);
     cut_midway(s);
     lost_page(s);
     signals(s);

@@ -5,7 +5,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-static const char *const paths[] = { "uring", "pread", "map", "" };
+static const char *const paths[] = { "uring", "pread", "map", "direct", "" };
+enum { PATHS = sizeof paths / sizeof *paths };
 
 /* Reads all and compares every row; hold: how many blocks are kept before the first is given back. */
 static void read_all(sluice *s, made_pool *m, reader_plan plan, int hold)
@@ -60,7 +61,7 @@ static void every_way(sluice *s)
         const char *name;
     } pools[] = { { uneven, 6, "uneven" }, { one, 1, "one" }, { single, 1, "single row" }, { none, 1, "no row" } };
     static const sluice_type types[] = { SLUICE_F32, SLUICE_F16, SLUICE_I8 };
-    for (int p = 0; p < 4; p++)
+    for (int p = 0; p < PATHS; p++)
         for (int l = NPY; l <= MEMORY; l++)
             for (int t = 0; t < 3; t++)
                 for (int k = 0; k < 4; k++) {
@@ -89,7 +90,7 @@ static void every_way(sluice *s)
 static void large(sluice *s)
 {
     static const int64_t counts[] = { 9000, 7000 };
-    for (int p = 0; p < 4; p++) {
+    for (int p = 0; p < PATHS; p++) {
         if (!case_is("path=%s 48 MiB", paths[p])) continue;
         setenv("SLUICE_READER", paths[p], 1);
         made_pool m = make_pool(FBIN, SLUICE_F32, 771, counts, 2, 5);
@@ -127,7 +128,7 @@ static void opened(sluice *s)
     static float rows[N * D];
     fill_eighths(rows, N * D, 9);
     for (int l = NPY; l <= FVECS; l++)
-        for (int p = 0; p < 4; p++) {
+        for (int p = 0; p < PATHS; p++) {
             if (!case_is("sluice_pool_open of %s, path=%s", layout_name[l], paths[p])) continue;
             static uint8_t file[128 + N * (4 + D * 4)];
             char name[64];
@@ -205,14 +206,68 @@ static void holding_all(sluice *s)
     if (!case_is("every block held")) return;
     made_pool m = make_pool(NPY, SLUICE_F32, 64, counts, 1, 3);
     reader *r = NULL;
-    block b[8];
+    block b[64];
     bool end;
     int held = 0;
     CHECK_OK(s, reader_open(s, pool_of(&m), &(reader_plan){ .max_rows = 10 }, &r));
-    while (held < 8 && reader_next(s, r, &b[held], &end) == SLUICE_OK) held++;
-    CHECK(held >= 2 && held < 8, "%d blocks", held);
+    while (held < 64 && reader_next(s, r, &b[held], &end) == SLUICE_OK) held++;
+    CHECK(held >= 2 && held < 64, "%d blocks", held);
     CHECK(strstr(sluice_error(s), "held"), "%s", sluice_error(s));
     reader_close(r); /* takes back what is held */
+    free_pool(&m);
+}
+
+/* A file larger than memory, all hole: whether its reads go past the page cache. */
+static void larger_than_memory(sluice *s)
+{
+    if (!case_is("a file larger than memory")) return;
+    made_pool m = make_pool(NPY, SLUICE_F32, 1024, (int64_t[]){ 10 }, 1, 3);
+    shard *sh = &m.sh[0];
+    int probe = open(sh->path, O_RDONLY | O_DIRECT), direct = 0;
+    reader *r = NULL;
+    block b;
+    bool end;
+    sh->rows = m.pool.rows = (int64_t)(memory_available() / m.row_bytes) + 1000;
+    if (truncate(sh->path, (off_t)((size_t)m.pool.rows * m.row_bytes + 128))) perror("truncate");
+    note_facts(sh);
+    CHECK_OK(s, reader_open(s, pool_of(&m), &(reader_plan){ .mem_bytes = 8 << 20 }, &r));
+    CHECK_OK(s, reader_next(s, r, &b, &end));
+    CHECK_SAME(b.view.data, m.rows, 10 * m.row_bytes, "the rows before the hole");
+    for (int fd = 3; fd < 256; fd++) direct += fd != probe && fcntl(fd, F_GETFL) > 0 && fcntl(fd, F_GETFL) & O_DIRECT;
+    CHECK(direct == (probe >= 0), "%d files are read past the page cache", direct);
+    reader_close(r);
+    if (probe >= 0) close(probe);
+    free_pool(&m);
+}
+
+static int open_shards(void)
+{
+    int count = 0;
+    char name[64], target[512];
+    for (int fd = 3; fd < 256; fd++) {
+        snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+        ssize_t n = readlink(name, target, sizeof target - 1);
+        target[n > 0 ? n : 0] = 0;
+        count += strstr(target, "shard-") != NULL;
+    }
+    return count;
+}
+
+/* A file server answers many small requests at once as fast as one. */
+static void small_shards(sluice *s)
+{
+    static const int64_t counts[SHARDS_MAX] = { 10, 10, 10, 10, 10, 10, 10, 10 };
+    if (!case_is("small shards are read together")) return;
+    setenv("SLUICE_READER", "pread", 1);
+    made_pool m = make_pool(NPY, SLUICE_F32, 64, counts, SHARDS_MAX, 3);
+    reader *r = NULL;
+    block b;
+    bool end;
+    CHECK_OK(s, reader_open(s, pool_of(&m), &(reader_plan){ 0 }, &r));
+    CHECK_OK(s, reader_next(s, r, &b, &end));
+    CHECK(open_shards() == SHARDS_MAX, "%d files are open", open_shards());
+    reader_close(r);
+    unsetenv("SLUICE_READER");
     free_pool(&m);
 }
 
@@ -256,7 +311,7 @@ static void small_blocks(sluice *s)
 static void cancelled(sluice *s)
 {
     static const int64_t counts[] = { 1000 };
-    for (int p = 0; p < 4; p++) {
+    for (int p = 0; p < PATHS; p++) {
         if (!case_is("cancel, path=%s", paths[p])) continue;
         setenv("SLUICE_READER", paths[p], 1);
         made_pool m = make_pool(NPY, SLUICE_F32, 64, counts, 1, 3);
@@ -285,6 +340,8 @@ int main(int argc, char **argv)
     scales(s);
     refusals(s);
     holding_all(s);
+    larger_than_memory(s);
+    small_shards(s);
     holding_many(s);
     small_blocks(s);
     cancelled(s);

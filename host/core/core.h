@@ -91,6 +91,7 @@ void progress_end(sluice *s, progress *g);
 const sluice_backend *cpu_backend(const char *tier,
                                   const char **out_why); /* kernels/cpu.c; tier NULL: the best; NULL + why on failure */
 int cpu_threads(void);                                   /* affinity, cgroup, SLURM_CPUS_PER_TASK, OMP_NUM_THREADS */
+size_t memory_available(void);    /* bytes that can be had now: free, or held by the page cache; within the cgroup's limit */
 const char *cpu_tier_names(void); /* tiers this machine can run, best first, "avx512 avx2 scalar" */
 
 /* Public calls set the floating-point environment (MXCSR 0x1F80) and put it back. */

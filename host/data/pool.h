@@ -37,6 +37,12 @@ sluice_status pool_find_texts(sluice *s, const sluice_pool *pool, const char *co
 sluice_status pool_find_ids(sluice *s, const sluice_pool *pool, const uint64_t *ids, int64_t m,
                             int64_t *out_rows);                        /* by id64 */
 int64_t pool_find(sluice *s, const sluice_pool *pool, const char *id); /* of one */
+/* Reads rows [m], ascending, each once, in the type they are stored in, so that scoring them again gives the scan's bits (an
+ * i8 row as f32 would round differently): visit(user, at, x) gets x.rows of them from rows[at], packed.  Merged reads,
+ * several under way.  Adds the rows' bytes to *out_bytes, where that is not NULL. */
+typedef sluice_status rows_visit(sluice *s, void *user, int64_t at, sluice_view x);
+sluice_status rows_read(sluice *s, const sluice_pool *pool, const int64_t *rows, int64_t m, rows_visit *visit,
+                        void *user, double *out_bytes);
 /* Reads rows (any order, repeats allowed) as f32 [m, width] into out; i8 scales applied; merged ascending reads. */
 sluice_status pool_gather(sluice *s, const sluice_pool *pool, const int64_t *rows, int64_t m, float *out);
 

@@ -2,8 +2,9 @@
  *
  * A ring of slots, each with one block: it is started (its bytes are on their way), handed out, and given back.  Shards
  * in memory are handed out in place; blocks of a file that lie in the page cache are mapped when they are handed out and
- * unmapped when given back; all others are read by an engine of reader_io.h into the slot's buffer.  Which it is shows in
- * no result. */
+ * unmapped when given back; all others are read by an engine of reader_io.h into the slot's buffer, past the page cache
+ * where the pool is larger than memory: it would leave nothing in there for the next scan.  Which it is shows in no
+ * result. */
 #include "reader.h"
 #include "backends.h"
 #include "reader_io.h"
@@ -12,7 +13,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { AHEAD = 3, COLD_BLOCKS = 8 }; /* slots beyond those that the caller holds */
+enum {
+    AHEAD = 3,
+    SMALL_AHEAD = 32,
+    COLD_BLOCKS = 8
+}; /* slots beyond those that the caller holds; COLD_BLOCKS: in_place() */
 /* bench_reader, 2 threads adding up 1 GiB from the page cache, share of the rate from memory: blocks of 1 MiB 46%, 2 MiB
  * 72%, 4 MiB 86%, 8 MiB 88%, 16 MiB 93%.  More threads want larger blocks; more than this is felt in memory alone. */
 static const size_t block_target = 16u << 20, huge_page = 2u << 20;
@@ -49,6 +54,7 @@ struct reader {
     read_engine *engine; /* NULL until a file is read */
     int cold;            /* so many blocks are read without a look at the page cache */
     bool guarded;        /* read_map_begin() was called */
+    bool direct;         /* reads go past the page cache */
     const char *want;    /* read_path_wanted() */
     double bytes, stall;
 };
@@ -69,8 +75,9 @@ static size_t span_bytes(const reader *r, const shard *sh, int64_t rows)
 
 static int64_t block_rows(const reader *r, const shard *sh)
 {
-    size_t row = row_bytes(r, sh), stride = sh->stride ? sh->stride : 1;
-    int64_t rows = row < r->block_bytes ? (int64_t)((r->block_bytes - row) / stride) + 1 : 1;
+    size_t row = row_bytes(r, sh), stride = sh->stride ? sh->stride : 1, room = r->block_bytes;
+    if (r->direct) room -= 2 * READ_PAGE; /* for the rest of the first and of the last page */
+    int64_t rows = row < room ? (int64_t)((room - row) / stride) + 1 : 1;
     return rows < r->max_rows ? rows : r->max_rows;
 }
 
@@ -88,11 +95,36 @@ int64_t reader_block_rows(const reader *r)
 
 int reader_slots(const reader *r) { return r->slots; }
 
-/* Blocks of about 16 MiB in a few buffers; less memory makes the blocks smaller, then the buffers fewer. */
+/* The bytes of the longest block that any shard can give: less than a block's where shards are small. */
+static size_t longest_bytes(const reader *r)
+{
+    size_t most = 1;
+    for (int i = 0; i < r->pool->shard_count; i++) {
+        const shard *sh = &r->pool->shards[i];
+        int64_t rows = sh->rows < r->max_rows ? sh->rows : r->max_rows;
+        size_t bytes = rows ? span_bytes(r, sh, rows) : 0;
+        if (bytes > most) most = bytes;
+    }
+    return most;
+}
+
+/* A pool that is larger than memory, where a row leaves room for the pages around it. */
+static bool go_direct(const reader *r, size_t row)
+{
+    if (r->block_bytes % READ_PAGE || r->block_bytes < row + 2 * READ_PAGE) return false;
+    if (r->want) return strcmp(r->want, "direct") == 0;
+    double bytes = 0;
+    for (int i = 0; i < r->pool->shard_count; i++)
+        if (!r->pool->shards[i].memory) bytes += (double)r->pool->shards[i].file_bytes;
+    return bytes > (double)memory_available();
+}
+
+/* Blocks of about 16 MiB in a few buffers; less memory makes the blocks smaller, then the buffers fewer.  Where shards are
+ * small there are more buffers, of the size of a shard: as many bytes on their way, from as many files. */
 static sluice_status plan_buffers(sluice *s, reader *r, const reader_plan *plan)
 {
     size_t row = 1, mem_bytes = plan->mem_bytes ? plan->mem_bytes : s->mem_bytes;
-    size_t slots = (size_t)(plan->held > 0 ? plan->held : 1) + AHEAD;
+    size_t held = plan->held > 0 ? (size_t)plan->held : 1, slots = held + AHEAD;
     size_t target = plan->block_bytes && plan->block_bytes < block_target ? plan->block_bytes : block_target;
     for (int i = 0; i < r->pool->shard_count; i++) {
         size_t b = row_bytes(r, &r->pool->shards[i]);
@@ -101,11 +133,19 @@ static sluice_status plan_buffers(sluice *s, reader *r, const reader_plan *plan)
     if (row > mem_bytes)
         return sluice_fail(s, SLUICE_E_MEMORY, "a row of %zu bytes does not fit the %zu bytes allowed for reading", row,
                            mem_bytes);
-    r->slots = (int)(mem_bytes / row < slots ? mem_bytes / row : slots);
-    size_t most = mem_bytes / (size_t)r->slots;
+    if (mem_bytes / row < slots) slots = mem_bytes / row;
+    size_t most = mem_bytes / slots, longest = (longest_bytes(r) + 3 * READ_PAGE) & ~(size_t)(READ_PAGE - 1);
     r->block_bytes = target > row ? target : row;
     if (r->block_bytes > most) r->block_bytes = most;
+    if (longest < r->block_bytes) {
+        size_t all = slots * r->block_bytes;
+        r->block_bytes = longest;
+        slots = all / longest < held + SMALL_AHEAD ? all / longest : held + SMALL_AHEAD;
+    }
     if (r->block_bytes >= huge_page && row <= (r->block_bytes & ~(huge_page - 1))) r->block_bytes &= ~(huge_page - 1);
+    else if (row <= (r->block_bytes & ~(size_t)(READ_PAGE - 1))) r->block_bytes &= ~(size_t)(READ_PAGE - 1);
+    r->slots = (int)slots;
+    r->direct = go_direct(r, row);
     r->slot = NEW(s, r->slots, slot);
     return r->slot ? SLUICE_OK : SLUICE_E_MEMORY;
 }
@@ -139,7 +179,8 @@ static sluice_status start_read(sluice *s, reader *r, slot *x)
     sluice_status st = SLUICE_OK;
     if (!r->ring) TRY(map_buffers(s, r));
     if (!r->engine) TRY(read_engine_open(s, r->want, &r->engine));
-    x->job.to = x->buffer;
+    x->job.direct = r->direct ? x->file->direct : -1;
+    x->job.to = x->buffer + (x->job.direct >= 0 ? x->job.offset % READ_PAGE : 0);
     r->engine->start(r->engine, &x->job);
     x->reading = true;
 out:
@@ -196,6 +237,7 @@ static sluice_status locate(sluice *s, reader *r, slot *x)
         r->file = NULL;
         TRY(shard_file_open(s, x->sh, &r->file));
         posix_fadvise(r->file->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+        if (r->direct) shard_file_go_direct(r->file);
     }
     x->file = r->file;
     x->file->users++;
@@ -259,7 +301,7 @@ static sluice_status finish_block(sluice *s, reader *r, slot *x, const uint8_t *
     r->stall += clock_seconds() - began;
     TRY(shard_file_result(s, x->file, &x->job));
     TRY(shard_file_check(s, x->file));
-    *out_data = x->buffer;
+    *out_data = x->job.to;
 out:
     return st;
 }

@@ -21,7 +21,8 @@ typedef struct reader_plan {
 } reader_plan;
 
 /* Blocks come in row order.  Resident parts of a file are mapped, others read through io_uring or pread into a ring
- * of buffers.  A file that shrinks or changes while being read is E_DATA, a failing read E_IO.
+ * of buffers; of a pool that is larger than memory, past the page cache (O_DIRECT) where the file system has that.  A file
+ * that shrinks or changes while being read is E_DATA; a read that fails is tried again with pauses, and is then E_IO.
  * pinned: all parts of a file go through the ring, which is registered with the device if that can be had: from it a
  * device copies by itself, from a mapping only by way of the driver's own buffers, while the caller waits. */
 sluice_status reader_open(sluice *s, const sluice_pool *pool, const reader_plan *plan, reader **out_r);

@@ -47,7 +47,7 @@ static void *run(void *arg)
 static void start(read_engine *e, read_job *j)
 {
     threads *t = (threads *)e;
-    read_job_cut(j);
+    read_job_cut(e, j);
     if (!j->pieces) return;
     pthread_mutex_lock(&t->lock);
     if (t->first) t->last->next = j;
@@ -95,7 +95,7 @@ sluice_status read_threads_open(sluice *s, read_engine **out_e)
 {
     threads *t = NEW(s, 1, threads);
     if (!t) return SLUICE_E_MEMORY;
-    t->base = (read_engine){ "pread", start, wait_for, close_engine };
+    t->base = (read_engine){ .name = "pread", .start = start, .wait = wait_for, .close = close_engine };
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->work, NULL);
     pthread_cond_init(&t->done, NULL);

@@ -36,15 +36,16 @@ static void queue(uring *u, read_piece *p)
         p->job->left--;
         return;
     }
-    io_uring_prep_read(sqe, p->job->fd, p->to, (unsigned)(p->bytes < READ_MAX ? p->bytes : READ_MAX), p->offset);
+    read_call c = read_piece_call(p);
+    io_uring_prep_read(sqe, c.fd, c.to, (unsigned)c.bytes, c.offset);
     io_uring_sqe_set_data(sqe, p);
-    io_uring_sqe_set_flags(sqe, IOSQE_ASYNC); /* else the copying is done on the caller's thread */
+    if (!p->direct) io_uring_sqe_set_flags(sqe, IOSQE_ASYNC); /* else the copying is done on the caller's thread */
 }
 
 static void start(read_engine *e, read_job *j)
 {
     uring *u = (uring *)e;
-    read_job_cut(j);
+    read_job_cut(e, j);
     for (int i = 0; i < j->pieces; i++) queue(u, &j->piece[i]);
     io_uring_submit(&u->ring); /* what it leaves behind goes with the next call */
 }
@@ -94,7 +95,7 @@ read_engine *read_uring_open(void)
 {
     uring *u = calloc(1, sizeof *u);
     if (!u) return NULL;
-    u->base = (read_engine){ "io_uring", start, wait_for, close_engine };
+    u->base = (read_engine){ .name = "io_uring", .start = start, .wait = wait_for, .close = close_engine };
     int error = -io_uring_queue_init(ENTRIES, &u->ring, 0);
     if (!error && !can_read(&u->ring)) { /* Linux before 5.6 */
         io_uring_queue_exit(&u->ring);

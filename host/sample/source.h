@@ -48,12 +48,6 @@ sluice_status source_begin(sluice *s, source *src, sluice_view x, const source_o
 sluice_status source_end(sluice *s, source *src, const source_out *out);
 source_out source_out_from(const source *src, source_out out, int64_t row);
 
-/* rows [m] ascending of pool in the type they are stored in, piece by piece: visit(user, at, x), x.rows of them from
- * rows[at]. */
-typedef sluice_status rows_visit(sluice *s, void *user, int64_t at, sluice_view x);
-sluice_status rows_read(sluice *s, const sluice_pool *pool, const int64_t *rows, int64_t m, rows_visit *visit,
-                        void *user, double *out_bytes);
-
 float **scores_column(sluice_scores *scores, column j); /* where scores keeps its j-th column */
 float *scores_get(const sluice_scores *scores, column j);
 

@@ -17,14 +17,16 @@ typedef struct train_set {
     uint64_t fingerprint;
 } train_set;
 
-/* train.c: drops classes without labels, lets one of the other two fit, records the rows. */
+/* train.c: drops classes without labels, lets one of the other two fit, records the rows.
+ * blocks: of a batch on devices (team.h), 0: by its work. */
 sluice_status train_head(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head);
 sluice_status train_linear(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head);
-sluice_status train_layers(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head);
+sluice_status train_layers(sluice *s, const train_set *t, const sluice_train_args *a, int blocks,
+                           sluice_head **out_head);
 
 /* L-BFGS on sum_i weight * CE + |W|^2/(2C), intercept free; w [c, d], b [c] start values in, solution out. */
 typedef struct linear_fit {
-    const linear_rows *rows; /* of them first .. first + m - 1 */
+    const seated_rows *rows; /* of them first .. first + m - 1 */
     int64_t first, m;
     double l2;          /* C */
     int max_iterations; /* 0: 500 */

@@ -39,7 +39,7 @@ typedef struct linear_run {
     int64_t *order;      /* [m] row of each place of the layout's first part */
     float *x;            /* [layout_rows, width] standardised */
     int32_t *target;     /* [layout_rows] */
-    linear_rows rows;    /* x, target and class_weight where ops compute */
+    seated_rows rows;    /* x, target and class_weight where ops compute */
     int64_t layout_rows;
     int folds;
     fold fold[FOLDS];
@@ -172,7 +172,7 @@ static sluice_status lay_out(linear_run *r, uint64_t seed)
     set_folds(r, start);
     TRY_NEW(r->x, mem_raw(r->s, r->layout_rows, sizeof(float) * (size_t)t->width));
     TRY_NEW(r->target, RAW(r->s, r->layout_rows, int32_t));
-    TRY(linear_rows_init(&r->rows, r->s, seats_for(r), r->x, r->target, r->layout_rows, t->width, r->class_weight,
+    TRY(seated_rows_init(&r->rows, r->s, seats_for(r), r->x, r->target, r->layout_rows, t->width, r->class_weight,
                          t->classes));
     TRY_NEW(r->held_target, RAW(r->s, t->m, int32_t));
     for (int64_t i = 0; i < r->layout_rows; i++) {
@@ -180,7 +180,7 @@ static sluice_status lay_out(linear_run *r, uint64_t seed)
         standardise(r, row, r->x + i * t->width);
         r->target[i] = t->target[row];
     }
-    TRY(linear_rows_send(&r->rows, r->layout_rows));
+    TRY(seated_rows_send(&r->rows, r->layout_rows));
     for (int f = 0; f < r->folds; f++) {
         TRY(open_fold(r, &r->fold[f]));
         if (r->fold[f].held_rows > largest) largest = r->fold[f].held_rows;
@@ -297,7 +297,7 @@ static sluice_status fit_all(linear_run *r, linear_fit *fit)
         standardise(r, i, r->x + i * t->width);
         r->target[i] = t->target[i];
     }
-    sluice_status st = linear_rows_send(&r->rows, t->m);
+    sluice_status st = seated_rows_send(&r->rows, t->m);
     if (st) return st;
     *fit = (linear_fit){ .rows = &r->rows, .m = t->m, .l2 = r->c, .w = r->w, .b = r->b };
     return lbfgs_fit(r->s, fit);
@@ -356,7 +356,7 @@ out:
 
 static void run_release(linear_run *r)
 {
-    linear_rows_release(&r->rows);
+    seated_rows_release(&r->rows);
     dev_free(r->s, r->packed);
     mem_free(r->mean), mem_free(r->class_weight), mem_free(r->order), mem_free(r->x), mem_free(r->target);
     mem_free(r->held_target), mem_free(r->held), mem_free(r->held_best), mem_free(r->scratch);

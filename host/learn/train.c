@@ -78,7 +78,7 @@ sluice_status train_head(sluice *s, const train_set *t, const sluice_train_args 
     TRY(subset_of(s, t, &u));
     train_set known = *t;
     known.target = u.target, known.names = u.names, known.classes = u.classes;
-    TRY(strcmp(line, "linear") == 0 ? train_linear(s, &known, a, &h) : train_layers(s, &known, a, &h));
+    TRY(strcmp(line, "linear") == 0 ? train_linear(s, &known, a, &h) : train_layers(s, &known, a, 0, &h));
     TRY(record_rows(s, &known, h));
     *out_head = h, h = NULL;
 out:

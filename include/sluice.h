@@ -188,8 +188,12 @@ typedef struct sluice_train_args {
     int batch;                 /* 0: 16, 32 or 64 by the number of labels */
     int patience;              /* early stopping on the calibration split, in epochs; 0: 10 */
     const char *loss_log;      /* csv path: epoch,train_loss,calibration_loss; NULL: none */
+    const sluice_pool
+        *pseudo; /* self-training of a linear head: what it says of this pool's rows becomes labels, where it
+                                  is as sure as pseudo_threshold, and a more regularised head is fitted to all; NULL: none */
+    double pseudo_threshold; /* 0: 0.8 */
 } sluice_train_args;
-/* Exact for linear heads on every backend; layer lines are bit-identical for any CPU tier and thread count. */
+/* Exact for linear heads, self-trained or not, on every backend; layer lines are bit-identical for any CPU tier and thread count. */
 SLUICE_API sluice_status sluice_train(sluice *s, const sluice_pool *pool, const sluice_train_args *a,
                                       sluice_head **out_head);
 

@@ -23,7 +23,7 @@ for first in 0 300; do
     # A scale of each row: any f32 [300].
     { printf '\x93NUMPY\x01\x00v\x00'; printf "%-117s\n" "{'descr': '<f4', 'fortran_order': False, 'shape': (300,), }"; head -c 1200 /dev/zero; } >"$RANKS_POOL/$first.scale.npy"
 done
-for n in 1 2 4; do expect 0 "$n ranks: ok" $n bytes reductions dealing pools; done
+for n in 1 2 4; do expect 0 "$n ranks: ok" $n bytes reductions dealing dealing_ahead pools; done
 expect 65 "2 ranks: rank 1: rows of rank 1 are bad" 2 failing
 expect 65 "4 ranks: rank 3: rows of rank 3 are bad" 4 failing
 expect 65 "3 ranks: rank 2: rows of rank 2 are bad" 3 failing_deal

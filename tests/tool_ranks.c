@@ -83,13 +83,13 @@ out:
 }
 
 /* Every item once; a slow root must not keep the others from working. */
-static sluice_status dealing(void)
+static sluice_status dealing(bool ahead)
 {
     sluice_status st = SLUICE_OK;
     enum { ITEMS = 61 };
     int64_t done[ITEMS + 1] = { 0 };
     deal d;
-    deal_begin(s, &d, ITEMS);
+    deal_begin(s, &d, ITEMS, ahead);
     for (;;) {
         int64_t i;
         TRY(deal_next(s, &d, &i));
@@ -155,7 +155,7 @@ static sluice_status failing_deal(int who)
     sluice_status st = SLUICE_OK;
     deal d;
     int64_t i = 0, had = 0;
-    deal_begin(s, &d, 1000000);
+    deal_begin(s, &d, 1000000, true);
     for (;;) {
         if (comm_rank(s) == who && had == 3) st = fail_alone();
         if (!st) st = deal_next(s, &d, &i);
@@ -170,7 +170,8 @@ static sluice_status run(const char *name)
 {
     if (strcmp(name, "bytes") == 0) return bytes();
     if (strcmp(name, "reductions") == 0) return reductions();
-    if (strcmp(name, "dealing") == 0) return dealing();
+    if (strcmp(name, "dealing") == 0) return dealing(false);
+    if (strcmp(name, "dealing_ahead") == 0) return dealing(true);
     if (strcmp(name, "pools") == 0) return pools();
     if (strcmp(name, "failing") == 0) return failing();
     if (strcmp(name, "failing_deal") == 0) return failing_deal(comm_size(s) - 1);

@@ -282,9 +282,9 @@ sluice_status comm_sum(sluice *s, int64_t *values, int64_t count)
 
 /* ---- dealing ---- */
 
-void deal_begin(sluice *s, deal *d, int64_t count)
+void deal_begin(sluice *s, deal *d, int64_t count, bool ahead)
 {
-    *d = (deal){ .count = count, .left = comm_size(s) - 1, .open = true };
+    *d = (deal){ .count = count, .ahead = ahead, .left = comm_size(s) - 1, .open = true };
 }
 
 static sluice_status answer(sluice *s, deal *d, int to)
@@ -338,7 +338,6 @@ static sluice_status hear(sluice *s, deal *d, int64_t *out_item)
     return SLUICE_OK;
 }
 
-/* A rank asks for its next item when it begins one, so that it need not wait for a root that is at work. */
 sluice_status deal_next(sluice *s, deal *d, int64_t *out_item)
 {
     sluice_status st = SLUICE_OK;
@@ -352,8 +351,9 @@ sluice_status deal_next(sluice *s, deal *d, int64_t *out_item)
     if (!d->asked) TRY(tell(s, ASK_NEXT));
     TRY(hear(s, d, out_item));
     d->empty = *out_item == NOTHING_LEFT;
-    if (!d->empty) TRY(tell(s, ASK_NEXT));
-    d->asked = !d->empty;
+    if (d->empty || !d->ahead) return SLUICE_OK;
+    TRY(tell(s, ASK_NEXT));
+    d->asked = true;
 out:
     return st;
 }

@@ -59,15 +59,16 @@ sluice_status comm_find_best(sluice *s, comm_best *best);
 sluice_status comm_sum(sluice *s, int64_t *values, int64_t count); /* over all ranks, in place */
 
 /* Items 0 .. count-1 given out one at a time to whichever rank asks; the root answers when it is asked (deal_poll, at
- * least at each of its own items).  Between begin and end no other call of this header.  Every rank calls deal_end, also
+ * least at each of its own items).  ahead: a rank asks for its next item when it begins one, so that it need not wait for
+ * a root that is at work; where items are few and long, that would take them from others.  Between begin and end no other call of this header.  Every rank calls deal_end, also
  * after a failure, which ends the dealing for all. */
 typedef struct deal {
     int64_t count, next;
     int left;   /* root: ranks that are not at the end */
     bool asked; /* others: an answer is under way */
-    bool open, empty;
+    bool ahead, open, empty;
 } deal;
-void deal_begin(sluice *s, deal *d, int64_t count);
+void deal_begin(sluice *s, deal *d, int64_t count, bool ahead);
 sluice_status deal_next(sluice *s, deal *d, int64_t *out_item); /* -1: none is left */
 sluice_status deal_poll(sluice *s, deal *d);
 sluice_status deal_end(sluice *s, deal *d, sluice_status st); /* returns st, or what went wrong here */

@@ -342,6 +342,10 @@ typedef struct sluice_backend {
     sluice_status (*pin)(sluice_exec *x, void *p,
                          size_t bytes); /* host memory that copies may read while the CPU goes on */
     void (*unpin)(sluice_exec *x, void *p);
+    /* Rows of the host, which nobody writes until drop(): ops of x that are given them, or some of them, find them on the
+     * device, copied once.  As OpenACC's copyin.  drop: what is not held is none of its business. */
+    sluice_status (*hold)(sluice_exec *x, const sluice_view *rows);
+    void (*drop)(sluice_exec *x, const void *data);
     /* One line a device: name, memory, compute capability; then the driver and the libraries. */
     void (*describe)(int device, char *text, size_t bytes);
     size_t (*memory)(int device);                       /* bytes free on it */

@@ -133,3 +133,21 @@ place place_go(sluice *s, const place *to)
     s->backend = to->backend, s->exec = to->exec;
     return was;
 }
+
+place place_go_cpu(sluice *s)
+{
+    place cpu = place_cpu(s);
+    return place_go(s, &cpu);
+}
+
+sluice_status place_with_room(sluice *s, sluice_status (*work)(sluice *s, void *user), void *user)
+{
+    sluice_status st = work(s, user);
+    if (st != SLUICE_E_MEMORY || !on_device(s)) return st;
+    log_line(s, SLUICE_DEBUG, "the CPU goes on: %s", s->error);
+    s->error[0] = 0;
+    place was = place_go_cpu(s);
+    st = work(s, user);
+    place_back(s, was);
+    return st;
+}

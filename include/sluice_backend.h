@@ -221,14 +221,17 @@ typedef struct sluice_op_nearest_args {
     int32_t *index;      /* out [n, k] */
 } sluice_op_nearest_args;
 
-/* With c the distance of row i of x [n, d] f32 to the row y [d], as in nearest: where c < distance[i], distance[i] = c and,
- * unless nearest is NULL, nearest[i] = index.  k-center (Sener & Savarese, ICLR 2018) is this op and an argmax. */
+/* With c the distance of row i of x [n, d] f32 to row j of y, as in nearest: where c < distance[i], distance[i] = c and,
+ * unless nearest is NULL, nearest[i] = index + j; for j ascending from from[i] on.  k-center (Sener & Savarese, ICLR 2018)
+ * is this op and an argmax. */
 typedef struct sluice_op_relax_args {
     sluice_view x;
-    const float *y;
+    const float *y;   /* [max(count, 1), d] */
     float *distance;  /* inout [n] */
     int32_t *nearest; /* inout [n] or NULL */
     int32_t index;
+    int64_t count;       /* 0: as 1 */
+    const int32_t *from; /* [n] 0 .. count, or NULL: 0.  Fast where rows with about equal ones are neighbours. */
 } sluice_op_relax_args;
 
 /* Adds every row i of x [n, d] f32, |x| <= 1, to its cell: sum[cell[i]][k] += rint(weight[i] x[i][k] 2^40), the product in
@@ -281,16 +284,12 @@ typedef struct sluice_op_gate_args {
 } sluice_op_gate_args;
 
 /* x[i, j] = keep ? x * (1 / (1 - rate)) : 0, in place.  keep: the top 24 bits of word j % 4 of Philox (seed, EX_DROPOUT,
- * id = step * 2^32 + first + i, draw = j / 4), as a fraction of 1, are at least rate. */
+ * id = step * 2^32 + i, draw = j / 4), as a fraction of 1, are at least rate. */
 typedef struct sluice_op_dropout_args {
     sluice_view x;
     float rate;
     uint64_t seed, step;
-    int64_t first; /* place in the batch of x's first row */
 } sluice_op_dropout_args;
-
-/* The gradient of both optimizers is a sum, g = ((grad[0] + grad[1]) + ...) + grad[more], where grad[j] begins at
- * grad + j * apart: what blocks of a batch have given. */
 
 /* Loshchilov & Hutter 2019: w -= rate * (m^ / (sqrt(v^) + epsilon) + decay * w), with
  *   m = fma(beta1, m, (1 - beta1) g)       m^ = m / (1 - beta1^step)
@@ -299,7 +298,6 @@ typedef struct sluice_op_dropout_args {
 typedef struct sluice_op_adam_args {
     float *w;
     const float *grad;
-    int64_t more, apart; /* more 0: one gradient */
     float *m, *v;
     int64_t count;
     int64_t step; /* from 1 */
@@ -310,7 +308,6 @@ typedef struct sluice_op_adam_args {
 typedef struct sluice_op_sgd_args {
     float *w;
     const float *grad;
-    int64_t more, apart;
     float *m;
     int64_t count;
     float rate, momentum, decay;
@@ -342,10 +339,6 @@ typedef struct sluice_backend {
     sluice_status (*pin)(sluice_exec *x, void *p,
                          size_t bytes); /* host memory that copies may read while the CPU goes on */
     void (*unpin)(sluice_exec *x, void *p);
-    /* Rows of the host, which nobody writes until drop(): ops of x that are given them, or some of them, find them on the
-     * device, copied once.  As OpenACC's copyin.  drop: what is not held is none of its business. */
-    sluice_status (*hold)(sluice_exec *x, const sluice_view *rows);
-    void (*drop)(sluice_exec *x, const void *data);
     /* One line a device: name, memory, compute capability; then the driver and the libraries. */
     void (*describe)(int device, char *text, size_t bytes);
     size_t (*memory)(int device);                       /* bytes free on it */

@@ -77,6 +77,16 @@ int main(int argc, char **argv)
     one("corners of a cube: ties", x, y, N, M, D, 40, NULL, 40);
     for (int i = 0; i < N; i++) memcpy(x + i * D, x + i % 4 * D, D * sizeof *x);
     one("fewer distinct rows than picks", x, y, N, 0, D, 30, NULL, 30);
+    enum { MANY = 1500 };
+    float *many = malloc(sizeof(float) * MANY * D);
+    fill_normal(many, MANY * D, 5);
+    one("many: some wait for their turn", many, y, MANY, M, D, 60, NULL, 60);
+    one("many, nothing labelled", many, y, MANY, 0, D, 60, NULL, 60);
+    for (int i = 0; i < MANY; i++) many[i * D] += i % 3 * 100.0f;
+    one("three far heaps", many, y, MANY, 0, D, 60, NULL, 60);
+    fill_eighths(many, MANY * D, 6);
+    one("many ties", many, y, MANY, 0, D, 60, NULL, 60);
+    free(many);
     memset(x, 0, sizeof x), memset(y, 0, sizeof y);
     one("zero vectors", x, y, N, M, D, N, NULL, N);
     one("one candidate", x, y, 1, 0, D, 1, NULL, 1);

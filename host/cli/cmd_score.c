@@ -75,5 +75,4 @@ const cli_command cli_score = {
     0,
     0,
     run,
-    .ranks = true,
 };

@@ -5,29 +5,21 @@
  * Nothing labelled: the first pick is the first candidate, and it is kept.  Candidates that lie on a pick have distance 0
  * and come last, each once.  Picks that the batch has already are kept and count as such: other rules end with this one.
  * A pick's score is its distance when it was picked; the first of nothing gets infinity. */
-#include "batch.h"
+#include "farthest.h"
 #include "exact.h"
-
-static sluice_status relax(sluice *s, const batch *b, int64_t i, float *distance)
-{
-    return sluice_op_relax(s, &(sluice_op_relax_args){ .x = sluice_rows(b->x, SLUICE_F32, b->n, b->d),
-                                                       .y = b->x + i * b->d,
-                                                       .distance = distance });
-}
 
 sluice_status rule_spread(sluice *s, batch *b)
 {
     sluice_status st = SLUICE_OK;
-    float *distance = NULL; /* squared, to the nearest row that is labelled or picked */
+    farthest f = { 0 };
+    int64_t i;
     if (batch_full(b)) return SLUICE_OK;
-    TRY_NEW(distance, RAW(s, b->n, float));
-    TRY(nearest_distances(s, b->x, b->n, b->labelled, b->m, b->d, distance));
-    for (int64_t j = 0; j < b->picked; j++) TRY(relax(s, b, b->pick[j], distance));
-    for (int64_t i; !batch_full(b) && (i = batch_best(b, distance)) >= 0;) {
-        batch_take(b, i, ex_sqrt(distance[i]));
-        TRY(relax(s, b, i, distance));
+    TRY(farthest_open(s, &f, b));
+    for (; !batch_full(b); batch_take(b, i, ex_sqrt(f.distance[i]))) {
+        TRY(farthest_find(s, &f, &i));
+        if (i < 0) break;
     }
 out:
-    mem_free(distance);
+    farthest_close(&f);
     return st;
 }

@@ -6,7 +6,7 @@ packages_of() {
     case $1 in
     build) echo gcc g++ cmake ninja-build pkg-config libjansson-dev libxxhash-dev zlib1g-dev liburing-dev ;;
     demo) echo dataset-fashion-mnist ;;
-    test) echo binutils ;;
+    test) echo binutils libopenmpi-dev openmpi-bin slurmctld slurmd slurm-client munge ;;
     clang) echo clang libomp-dev libclang-rt-dev ;;
     python) echo python3 python3-venv ;;
     lint) echo clang-format clang-tidy shellcheck ;;

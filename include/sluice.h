@@ -90,9 +90,16 @@ typedef struct sluice_options {
     void *user;
     int64_t device_mem_mib; /* most memory to take of a GPU; 0: as much as is free */
     const char *math;       /* of pool scans: "exact" (NULL), or "fast": a GPU's tensor cores, other bits */
+    int ranks;              /* 1: work with the other processes that mpirun or srun started, see below; 0: alone */
 } sluice_options;
 
-/* Fails with E_USAGE (unknown device or SLUICE_CPU tier).  *out_s is set also on failure, so that its error can be
+/* Processes with ranks make the same calls in the same order, and each call returns the same status in all of them; after one
+ * that failed the context can only be closed.  Rank 0 has the results and writes the files.  They are joined by MPI,
+ * through the plug-in libsluice_mpi.so. */
+SLUICE_API int sluice_rank(const sluice *s);  /* 0 .. sluice_ranks() - 1 */
+SLUICE_API int sluice_ranks(const sluice *s); /* 1: alone */
+
+/* Fails with E_USAGE (unknown device or SLUICE_CPU tier, several processes and no MPI).  *out_s is set also on failure, so that its error can be
  * read; close it either way. */
 SLUICE_API sluice_status sluice_open(const sluice_options *o, sluice **out_s);
 SLUICE_API void sluice_close(sluice *s);
@@ -181,8 +188,12 @@ typedef struct sluice_train_args {
     int batch;                 /* 0: 16, 32 or 64 by the number of labels */
     int patience;              /* early stopping on the calibration split, in epochs; 0: 10 */
     const char *loss_log;      /* csv path: epoch,train_loss,calibration_loss; NULL: none */
+    const sluice_pool
+        *pseudo; /* self-training of a linear head: what it says of this pool's rows becomes labels, where it
+                                  is as sure as pseudo_threshold, and a more regularised head is fitted to all; NULL: none */
+    double pseudo_threshold; /* 0: 0.8 */
 } sluice_train_args;
-/* Exact for linear heads on every backend; layer lines are bit-identical for any CPU tier and thread count. */
+/* Exact for linear heads, self-trained or not, on every backend; layer lines are bit-identical for any CPU tier and thread count. */
 SLUICE_API sluice_status sluice_train(sluice *s, const sluice_pool *pool, const sluice_train_args *a,
                                       sluice_head **out_head);
 
@@ -263,7 +274,7 @@ typedef struct sluice_select_args {
     int committee_count;
 } sluice_select_args;
 /* One read of the pool for any number of strategies; random alone reads only the rows it picks.  *out_picks holds one
- * list per strategy (mix: one list).  Rows of labels, exclude, and the training rows of a head trained on this very pool
+ * list per strategy (mix: one list); NULL at ranks other than 0.  Rows of labels, exclude, and the training rows of a head trained on this very pool
  * are never picked.  The pool must outlive the picks.  Fails with E_USAGE (unknown strategy, no head, negative k), E_SHAPE
  * (width of head or rows of logits), E_DATA (more bad rows than max_bad), E_WRITE (out holds other picks). */
 SLUICE_API sluice_status sluice_select(sluice *s, const sluice_pool *pool, const sluice_select_args *a,

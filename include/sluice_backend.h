@@ -284,12 +284,16 @@ typedef struct sluice_op_gate_args {
 } sluice_op_gate_args;
 
 /* x[i, j] = keep ? x * (1 / (1 - rate)) : 0, in place.  keep: the top 24 bits of word j % 4 of Philox (seed, EX_DROPOUT,
- * id = step * 2^32 + i, draw = j / 4), as a fraction of 1, are at least rate. */
+ * id = step * 2^32 + first + i, draw = j / 4), as a fraction of 1, are at least rate. */
 typedef struct sluice_op_dropout_args {
     sluice_view x;
     float rate;
     uint64_t seed, step;
+    int64_t first; /* place in the batch of x's first row */
 } sluice_op_dropout_args;
+
+/* The gradient of both optimizers is a sum, g = ((grad[0] + grad[1]) + ...) + grad[more], where grad[j] begins at
+ * grad + j * apart: what blocks of a batch have given. */
 
 /* Loshchilov & Hutter 2019: w -= rate * (m^ / (sqrt(v^) + epsilon) + decay * w), with
  *   m = fma(beta1, m, (1 - beta1) g)       m^ = m / (1 - beta1^step)
@@ -298,6 +302,7 @@ typedef struct sluice_op_dropout_args {
 typedef struct sluice_op_adam_args {
     float *w;
     const float *grad;
+    int64_t more, apart; /* more 0: one gradient */
     float *m, *v;
     int64_t count;
     int64_t step; /* from 1 */
@@ -308,6 +313,7 @@ typedef struct sluice_op_adam_args {
 typedef struct sluice_op_sgd_args {
     float *w;
     const float *grad;
+    int64_t more, apart;
     float *m;
     int64_t count;
     float rate, momentum, decay;
@@ -339,6 +345,10 @@ typedef struct sluice_backend {
     sluice_status (*pin)(sluice_exec *x, void *p,
                          size_t bytes); /* host memory that copies may read while the CPU goes on */
     void (*unpin)(sluice_exec *x, void *p);
+    /* Rows of the host, which nobody writes until drop(): ops of x that are given them, or some of them, find them on the
+     * device, copied once.  As OpenACC's copyin.  drop: what is not held is none of its business. */
+    sluice_status (*hold)(sluice_exec *x, const sluice_view *rows);
+    void (*drop)(sluice_exec *x, const void *data);
     /* One line a device: name, memory, compute capability; then the driver and the libraries. */
     void (*describe)(int device, char *text, size_t bytes);
     size_t (*memory)(int device);                       /* bytes free on it */

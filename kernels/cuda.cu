@@ -195,6 +195,22 @@ void op_run::copy_rows(const sluice_view &to, const sluice_view &from, cudaMemcp
                (int64_t)bytes);
 }
 
+/* Where hold() put what lies at p in host memory: one row or a part of it, or rows `stride` apart; NULL where it did
+ * not. */
+const char *op_run::held(const void *p, size_t bytes, size_t stride, bool out)
+{
+    for (const cuda_rows &h : lane->held) {
+        const char *base = (const char *)h.host.data;
+        size_t pitch = h.host.stride, all = (size_t)h.host.rows * pitch;
+        if ((const char *)p < base || (const char *)p >= base + all) continue;
+        size_t at = (size_t)((const char *)p - base), column = at % pitch;
+        if (out) fail(SLUICE_E_INTERNAL, "an output lies in rows that are held");
+        if (bytes > all - at || (stride ? stride != pitch || column : column + bytes > pitch)) return nullptr;
+        return (const char *)h.device.data + at / pitch * h.device.stride + column;
+    }
+    return nullptr;
+}
+
 /* Rows that are dense in host memory cross in one piece and are spread out on the device: a 2-d copy is slow for short
  * rows. */
 sluice_view op_run::stage(const sluice_view &v, bool in, bool out)
@@ -203,6 +219,10 @@ sluice_view op_run::stage(const sluice_view &v, bool in, bool out)
     size_t bytes = row_bytes(v);
     if (!v.data) return d;
     d.scale = v.scale ? (const float *)stage((void *)(uintptr_t)v.scale, v.rows, sizeof(float), true, false) : nullptr;
+    if (const char *p = held(v.data, v.rows ? (size_t)(v.rows - 1) * v.stride + bytes : 0, v.stride, out)) {
+        d.data = (void *)(uintptr_t)p, d.stride = rounded(v.stride, 16);
+        return d;
+    }
     bool owned = cuda_owns(v.data);
     if (owned && out) cuda_written(v.data);
     if (owned && (out || ((size_t)v.data % 16 == 0 && (v.stride % 16 == 0 || v.rows <= 1)))) return d;
@@ -226,6 +246,7 @@ void *op_run::stage(void *p, int64_t n, size_t size, bool in, bool out)
     bool owned = cuda_owns(p);
     if (owned && out) cuda_written(p);
     if (!p || owned) return p;
+    if (const char *there = held(p, (size_t)n * size, 0, out)) return (void *)(uintptr_t)there;
     sluice_view host = { p, 1, n * (int64_t)size, (size_t)n * size, SLUICE_U8, nullptr }, device = host;
     device.data = take(host.stride);
     if (status) return nullptr;
@@ -254,7 +275,7 @@ namespace {
 
 sluice_status exec_open(sluice_exec *x)
 {
-    cuda_lane *lane = new cuda_lane{ x->device, nullptr, {} };
+    cuda_lane *lane = new cuda_lane{ x->device, nullptr, {}, {} };
     x->state = lane;
     op_run r(x, "opening a stream");
     r.check(cudaStreamCreateWithFlags(&lane->stream, cudaStreamNonBlocking));
@@ -273,6 +294,7 @@ void exec_close(sluice_exec *x)
             (void)cudaStreamDestroy(lane->stream);
         }
         for (cuda_block &b : lane->scratch) piece_free(b.base);
+        for (cuda_rows &h : lane->held) piece_free(h.device.data);
         lane->scratch.clear();
     }
     delete lane;
@@ -326,6 +348,35 @@ void unpin(sluice_exec *x, void *p)
 {
     op_run r(x, "unpinning host memory");
     (void)cudaHostUnregister(p);
+}
+
+sluice_status hold(sluice_exec *x, const sluice_view *rows)
+{
+    op_run r(x, "rows to hold");
+    cuda_rows h = { *rows, *rows };
+    for (const cuda_rows &known : r.lane->held)
+        if (known.host.data == rows->data) return r.end();
+    sluice_status st = SLUICE_OK;
+    h.device.stride = rounded(rows->stride, 16);
+    h.device.data = r.ok() ? piece_new(x, h.device.stride * (size_t)rows->rows, "rows to hold", &st) : nullptr;
+    if (st || !r.ok()) return st ? st : r.end();
+    r.copy_rows(h.device, h.host, cudaMemcpyHostToDevice);
+    r.wait();
+    if (r.ok()) r.lane->held.push_back(h);
+    else piece_free(h.device.data);
+    return r.end();
+}
+
+void drop(sluice_exec *x, const void *data)
+{
+    op_run r(x, "rows held");
+    std::vector<cuda_rows> &held = r.lane->held;
+    for (size_t i = 0; i < held.size(); i++)
+        if (held[i].host.data == data) {
+            piece_free(held[i].device.data); /* waits for the device */
+            held.erase(held.begin() + (long)i);
+            return;
+        }
 }
 
 void describe(int device, char *text, size_t bytes)
@@ -408,7 +459,8 @@ sluice_status sluice_backend_open(const sluice_host *host, sluice_backend *out, 
 #undef OP
     out->exec_open = exec_open, out->exec_close = exec_close;
     out->alloc = alloc, out->release = release, out->owns = owns, out->copy = copy, out->wait = wait, out->idle = idle;
-    out->pin = pin, out->unpin = unpin, out->describe = describe, out->memory = memory;
+    out->pin = pin, out->unpin = unpin, out->hold = hold, out->drop = drop;
+    out->describe = describe, out->memory = memory;
     out->usable = usable;
     out->broadcast = cuda_broadcast, out->gather = cuda_gather;
     return SLUICE_OK;

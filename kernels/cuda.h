@@ -8,7 +8,8 @@
  *         return r.end();
  *     }
  *
- * Arguments in device memory are used where they lie; those in host memory are copied to scratch and back.  Views from
+ * Arguments in device memory are used where they lie, those that hold() brought there too; others in host memory are
+ * copied to scratch and back.  Views from
  * in() have rows that begin at multiples of 16 bytes; what lies between a row's end and the next row is undefined.
  * After a failure every call does nothing and end() returns the first failure. */
 #ifndef CUDA_H
@@ -32,11 +33,17 @@ struct cuda_block {
     size_t bytes, used;
 };
 
+/* Rows that hold() brought to the device. */
+struct cuda_rows {
+    sluice_view host, device;
+};
+
 /* x->state.  Scratch is reused by the next op: the stream keeps them apart. */
 struct cuda_lane {
     int device;
     cudaStream_t stream;
-    std::vector<cuda_block> scratch;             /* one block; more while an op outgrows it */
+    std::vector<cuda_block> scratch; /* one block; more while an op outgrows it */
+    std::vector<cuda_rows> held;
     struct library_handles *libraries = nullptr; /* libraries.cu's, at first use */
 };
 
@@ -66,6 +73,7 @@ class op_run {
     void check(cudaError_t e); /* a failure names the op, the device and CUDA's reason */
     sluice_status fail(sluice_status st, const char *format, ...) __attribute__((format(printf, 3, 4)));
     bool ok() const { return status == SLUICE_OK; }
+    void copy_rows(const sluice_view &to, const sluice_view &from, cudaMemcpyKind kind);
     void wait(); /* for what was launched so far: host code needs a result */
 
     /* Copies the outputs back.  Waits for them, and for inputs read from host memory, unless x->deferred. */
@@ -82,7 +90,7 @@ class op_run {
     void *take(size_t bytes);
     void *stage(void *p, int64_t n, size_t size, bool in, bool out);
     sluice_view stage(const sluice_view &v, bool in, bool out);
-    void copy_rows(const sluice_view &to, const sluice_view &from, cudaMemcpyKind kind);
+    const char *held(const void *p, size_t bytes, size_t stride, bool out);
 
     const char *name;
     int callers_device;

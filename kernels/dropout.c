@@ -28,7 +28,7 @@ static void philox_draws(const uint32_t key[2], uint64_t id, uint32_t draw, uint
 static void dropout_row(const sluice_op_dropout_args *a, int64_t i, float scale)
 {
     float *x = (float *)((char *)a->x.data + (size_t)i * a->x.stride);
-    uint64_t id = a->step << 32 | (uint32_t)i, k = a->seed ^ ex_mix64(EX_DROPOUT);
+    uint64_t id = (a->step << 32) + (uint64_t)(a->first + i), k = a->seed ^ ex_mix64(EX_DROPOUT);
     const uint32_t key[2] = { (uint32_t)k, (uint32_t)(k >> 32) };
     for (int64_t j = 0; j < a->x.cols; j += 4 * DRAWS) {
         uint32_t word[DRAWS][4];

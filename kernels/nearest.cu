@@ -14,6 +14,7 @@ enum {
     PITCH = TILE + 4,
     THREADS = SIDE * SIDE,
     DIGITS = 256,
+    FEW = 1024, /* references: their keys fit shared memory, and each finds its rank by counting */
     MOST_SHARES = 64 /* of the references, for k = 1: blocks enough where rows are few */
 };
 const size_t piece_bytes = (size_t)64 << 20; /* distances at a time */
@@ -112,6 +113,24 @@ __global__ void split(const unsigned long long *best, int64_t n, float *distance
     index[i] = (int32_t)(uint32_t)best[i];
 }
 
+/* grid rows, block DIGITS, m <= FEW. */
+__global__ void __launch_bounds__(DIGITS)
+    select_few(const float *all, int64_t m, int64_t k, float *distance, int32_t *index)
+{
+    __shared__ uint64_t keys[FEW];
+    const float *row = all + (int64_t)blockIdx.x * m;
+    for (int64_t j = threadIdx.x; j < m; j += DIGITS) keys[j] = key_of(row[j], j);
+    __syncthreads(); /* all keys are there, and stay */
+    for (int64_t j = threadIdx.x; j < m; j += DIGITS) {
+        uint64_t key = keys[j];
+        int64_t smaller = 0;
+        for (int64_t i = 0; i < m; i++) smaller += keys[i] < key;
+        if (smaller >= k) continue;
+        distance[(int64_t)blockIdx.x * k + smaller] = row[j];
+        index[(int64_t)blockIdx.x * k + smaller] = (int32_t)j;
+    }
+}
+
 /* grid rows, block DIGITS.  The k-th smallest key, a digit of 8 bits at a time from the top; then its k keys, each to the
  * place that the number of smaller ones names. */
 __global__ void __launch_bounds__(DIGITS)
@@ -172,12 +191,14 @@ void find_some(op_run &r, const sluice_view &x, const sluice_view &y, int64_t k,
     int64_t n = x.rows, m = y.rows, most = (int64_t)(piece_bytes / sizeof(float)) / m / TILE * TILE;
     int64_t piece = most > (int64_t)TILE ? (most < n ? most : n) : (int64_t)TILE;
     float *all = r.scratch<float>(piece * m);
-    uint64_t *kept = r.scratch<uint64_t>(piece * k);
+    uint64_t *kept = r.scratch<uint64_t>(m > FEW ? piece * k : 0);
     for (int64_t i = 0; i < n && r.ok(); i += piece) {
         sluice_view part = sluice_rows_of(x, i, n - i < piece ? n - i : piece);
         dim3 grid(blocks(m, TILE).x, blocks(part.rows, TILE).x);
         r.launch(distances, grid, THREADS, 0, part, y, all);
-        r.launch(select, dim3((unsigned)part.rows), DIGITS, 0, all, m, k, kept, distance + i * k, index + i * k);
+        dim3 rows((unsigned)part.rows);
+        if (m <= FEW) r.launch(select_few, rows, DIGITS, 0, all, m, k, distance + i * k, index + i * k);
+        else r.launch(select, rows, DIGITS, 0, all, m, k, kept, distance + i * k, index + i * k);
     }
 }
 

@@ -5,6 +5,14 @@
 
 enum { PIECE = 4096 }; /* weights a thread takes at a time */
 
+/* Weights j .. j + n - 1 of the gradient. */
+V16_FN v16 gradient(const float *grad, int64_t more, int64_t apart, int64_t j, int64_t n)
+{
+    v16 g = v16_load_n(grad + j, n, 0);
+    for (int64_t p = 1; p <= more; p++) g = v16_add(g, v16_load_n(grad + p * apart + j, n, 0));
+    return g;
+}
+
 typedef struct adam_work {
     const sluice_op_adam_args *a;
     float gain1, gain2; /* of m and v */
@@ -28,7 +36,7 @@ static void adam_pieces(void *arg, int64_t first, int64_t last, int thread)
     for (int64_t j = first; j < last; j += 16) {
         int64_t n = cpu_min(16, last - j);
         v16 w = v16_load_n(a->w + j, n, 0), m = v16_load_n(a->m + j, n, 0), v = v16_load_n(a->v + j, n, 0);
-        adam_16(p, &w, v16_load_n(a->grad + j, n, 0), &m, &v);
+        adam_16(p, &w, gradient(a->grad, a->more, a->apart, j, n), &m, &v);
         v16_store_n(a->w + j, w, n), v16_store_n(a->m + j, m, n), v16_store_n(a->v + j, v, n);
     }
 }
@@ -47,7 +55,8 @@ static void sgd_pieces(void *arg, int64_t first, int64_t last, int thread)
     for (int64_t j = first; j < last; j += 16) {
         int64_t n = cpu_min(16, last - j);
         v16 w = v16_load_n(a->w + j, n, 0), m = v16_load_n(a->m + j, n, 0);
-        m = v16_fma(v16_set1(a->momentum), m, v16_fma(v16_set1(a->decay), w, v16_load_n(a->grad + j, n, 0)));
+        v16 g = gradient(a->grad, a->more, a->apart, j, n);
+        m = v16_fma(v16_set1(a->momentum), m, v16_fma(v16_set1(a->decay), w, g));
         w = v16_fma(v16_set1(-a->rate), m, w);
         v16_store_n(a->w + j, w, n), v16_store_n(a->m + j, m, n);
     }

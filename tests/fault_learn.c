@@ -10,22 +10,25 @@
 enum { M = 30, D = 3, C = 3 };
 static float x[M * D];
 static int32_t target[M];
-static sluice_pool *pool;
+static sluice_pool *pool, *other;
 static sluice_labels *labels;
 static sluice_head *head; /* a good one */
 
-static sluice_status train_with(sluice *s, const char *layers)
+static sluice_status train_with(sluice *s, const char *layers, const sluice_pool *pseudo)
 {
     sluice_head *h = NULL;
-    sluice_train_args a = { .size = sizeof a, .labels = labels, .l2 = 0.1, .layers = layers, .epochs = 2 };
+    sluice_train_args a = {
+        .size = sizeof a, .labels = labels, .l2 = 0.1, .layers = layers, .epochs = 2, .pseudo = pseudo
+    };
     sluice_status st = sluice_train(s, pool, &a, &h);
     CHECK(!st == !!h, "status %d and head %p", st, (void *)h);
     sluice_head_free(h);
     return st;
 }
 
-static sluice_status train_line(sluice *s) { return train_with(s, NULL); }
-static sluice_status train_mlp(sluice *s) { return train_with(s, "mlp:4,relu,drop:0.5,linear"); }
+static sluice_status train_line(sluice *s) { return train_with(s, NULL, NULL); }
+static sluice_status train_self(sluice *s) { return train_with(s, NULL, other); }
+static sluice_status train_mlp(sluice *s) { return train_with(s, "mlp:4,relu,drop:0.5,linear", NULL); }
 
 static sluice_status evaluate(sluice *s)
 {
@@ -69,17 +72,19 @@ int main(int argc, char **argv)
     fill_normal(x, M * D, 1);
     for (int i = 0; i < M; i++) target[i] = i % C, x[i * D + i % C] += 2;
     CHECK_OK(s, sluice_pool_from_rows(s, x, SLUICE_F32, M, D, D * sizeof(float), NULL, &pool));
+    CHECK_OK(s, sluice_pool_from_rows(s, x, SLUICE_F32, M - 1, D, D * sizeof(float), NULL, &other));
     CHECK_OK(s, sluice_labels_from_array(s, pool, target, C, &labels));
     CHECK_OK(s,
              sluice_train(s, pool, &(sluice_train_args){ .size = sizeof(sluice_train_args), .labels = labels }, &head));
     CHECK_OK(s, sluice_head_save(s, head, test_path("good.safetensors"), 1));
     each_fails(s, "train a linear head", train_line);
+    each_fails(s, "train a linear head with self-training", train_self);
     each_fails(s, "train a layer line", train_mlp);
     each_fails(s, "eval", evaluate);
     each_fails(s, "save", save);
     each_fails(s, "load", load);
     each_fails(s, "import", import);
-    sluice_head_free(head), sluice_labels_free(labels), sluice_pool_free(pool);
+    sluice_head_free(head), sluice_labels_free(labels), sluice_pool_free(pool), sluice_pool_free(other);
     sluice_close(s);
     return test_end();
 }

@@ -2,10 +2,10 @@
 #include "harness.h"
 #include "philox_ref.h"
 
-static void one(int64_t n, int64_t d, float rate, uint64_t seed, uint64_t step, size_t off)
+static void one(int64_t n, int64_t d, float rate, uint64_t seed, uint64_t step, int64_t first, size_t off)
 {
-    if (!case_is("n=%d d=%d rate=%g seed=%llu step=%llu off=%zu", (int)n, (int)d, (double)rate,
-                 (unsigned long long)seed, (unsigned long long)step, off))
+    if (!case_is("n=%d d=%d rate=%g seed=%llu step=%llu first=%lld off=%zu", (int)n, (int)d, (double)rate,
+                 (unsigned long long)seed, (unsigned long long)step, (long long)first, off))
         return;
     guarded x = guarded_new((size_t)(n * d) * 4, off);
     float *from = calloc((size_t)(n * d) + 1, 4), scale = (float)(1.0 / (double)(1.0f - rate));
@@ -17,9 +17,10 @@ static void one(int64_t n, int64_t d, float rate, uint64_t seed, uint64_t step, 
             CHECK_OK(s, sluice_op_dropout(s, &(sluice_op_dropout_args){ .x = sluice_rows(x.p, SLUICE_F32, n, d),
                                                                         .rate = rate,
                                                                         .seed = seed,
-                                                                        .step = step }));
+                                                                        .step = step,
+                                                                        .first = first }));
             for (int64_t i = 0; i < n * d; i++) {
-                int kept = ref_kept(seed, step, i / d, i % d, rate);
+                int kept = ref_kept(seed, step, first + i / d, i % d, rate);
                 CHECK_NEAR((double)((float *)x.p)[i], kept ? (double)(from[i] * scale) : 0, 0, "%s, entry %d",
                            tier_name(t), (int)i);
             }
@@ -55,8 +56,9 @@ static void statistics(void)
 int main(int argc, char **argv)
 {
     test_begin(argc, argv);
-    one(0, 4, 0.5f, 1, 1, 0), one(1, 1, 0.5f, 1, 1, 4), one(9, 33, 0.5f, 7, 3, 0),
-        one(20, 6, 0.1f, ~0ull, 1ull << 31, 8), one(3, 64, 0, 5, 9, 0);
+    one(0, 4, 0.5f, 1, 1, 0, 0), one(1, 1, 0.5f, 1, 1, 0, 4), one(9, 33, 0.5f, 7, 3, 0, 0),
+        one(20, 6, 0.1f, ~0ull, 1ull << 31, 0, 8), one(3, 64, 0, 5, 9, 0, 0), one(9, 33, 0.5f, 7, 3, 5, 0),
+        one(4, 7, 0.5f, 7, 3, (1ll << 32) - 4, 0);
     statistics();
     return test_end();
 }

@@ -66,6 +66,46 @@ static void keeps(sluice *s)
     free(large);
 }
 
+/* |x - y|^2 of rows first .. first + n of x and the row y. */
+static void measure(sluice *s, const float *x, int64_t first, int64_t n, int64_t d, const float *y, float *out)
+{
+    for (int64_t i = 0; i < n; i++) out[i] = 1e9f;
+    CHECK_OK(s, sluice_op_relax(s, &(sluice_op_relax_args){
+                                       .x = sluice_rows(x + first * d, SLUICE_F32, n, d), .y = y, .distance = out }));
+}
+
+/* Rows whose host copy has changed since show who reads which. */
+static void holds(sluice *s)
+{
+    enum { N = 40, D = 5 };
+    float x[N * D], zero[D] = { 0 }, out[N];
+    bool device = on_device(s);
+    for (int i = 0; i < N * D; i++) x[i] = (float)(i / D);
+    CHECK_OK(s, dev_hold(s, x, N, D));
+    CHECK_OK(s, dev_hold(s, x, N, D));
+    CHECK_OK(s, dev_hold(s, NULL, 0, D));
+    for (int i = 0; i < N * D; i++) x[i] += 100;
+    float was = device ? 0 : 100;
+    measure(s, x, 0, N, D, zero, out);
+    for (int i = 0; i < N; i++) CHECK_NEAR(out[i], D * ((float)i + was) * ((float)i + was), 0, "row %d", i);
+    measure(s, x, 7, 20, D, zero, out);
+    for (int i = 0; i < 20; i++) CHECK_NEAR(out[i], D * ((float)i + 7 + was) * ((float)i + 7 + was), 0, "row %d", i);
+    measure(s, x, 3, 4, D, x + 6 * D, out);
+    for (int i = 0; i < 4; i++) CHECK_NEAR(out[i], D * (3 - i) * (3 - i), 0, "a row of them against others, %d", i);
+    measure(s, x, 0, 4, D / 2, zero, out); /* another view: not what is held */
+    CHECK_NEAR(out[0], 2 * 100 * 100, 0, "narrower rows");
+    sluice_status st = sluice_op_convert(s, &(sluice_op_convert_args){ .x = sluice_rows(zero, SLUICE_F32, 1, D),
+                                                                       .out = sluice_rows(x, SLUICE_F32, 1, D) });
+    CHECK(st == (device ? SLUICE_E_INTERNAL : SLUICE_OK), "written: %s", sluice_error(s));
+    dev_drop(s, x), dev_drop(s, x), dev_drop(s, NULL);
+    x[D] = 3;
+    measure(s, x, 1, 1, D, x + 1 * D, out);
+    CHECK_NEAR(out[0], 0, 0, "dropped");
+    measure(s, x, 1, 1, D, zero, out);
+    CHECK_NEAR(out[0], 3 * 3 + (D - 1) * 101 * 101, 0, "dropped");
+    CHECK_OK(s, dev_hold(s, x, N, D)); /* and whoever closes the context drops it */
+}
+
 static void rooms(sluice *s)
 {
     if (!on_device(s)) return;
@@ -85,6 +125,7 @@ int main(int argc, char **argv)
         if (case_is("copies, tier %s", tier_name(t))) copies(s);
         if (case_is("seats, tier %s", tier_name(t))) seats(s);
         if (case_is("what is kept, tier %s", tier_name(t))) keeps(s);
+        if (case_is("rows held, tier %s", tier_name(t))) holds(s);
         if (case_is("rooms, tier %s", tier_name(t))) rooms(s);
         sluice_close(s);
     }

@@ -1,12 +1,12 @@
 /* unit_layers.c - training of layer lines: gradients against finite differences of a network in double, the same weights on
- * every tier and thread count, a GPU's loss curve beside the CPU's, the calibration split, early stopping, and that it
- * learns.  The cases that visit every tier have the word in their names. */
+ * every tier and thread count, on any number of GPUs, their loss curve beside the CPU's, the calibration split, early
+ * stopping, and that it learns.  The cases that visit every tier have the word in their names, those of several GPUs too. */
 #include "backends.h"
 #include "device.h"
 #include "harness.h"
 #include "learn.h"
-#include "network.h"
 #include "philox_ref.h"
+#include "team.h"
 
 static char *const names[] = { "a", "b", "c", "d", "e", "f", "g", "h", "i", "j" };
 
@@ -127,17 +127,18 @@ static double difference(const sluice_head *h, const batch_rows *b, const drops 
     return (high - low) / moved / (double)b->rows;
 }
 
-/* Some of a layer's gradients, which lie where ops compute, against differences. */
+/* Some of a layer's gradients, which lie where ops compute, one block's behind the other's, against differences. */
 static void check_layer(sluice *s, const network *n, int i, const batch_rows *b, const drops *d)
 {
     const net_layer *p = &n->layers[i];
     const layer *own = &n->h->layers[i];
     int64_t count = p->weights + p->biases, step = count > 60 ? count / 53 : 1;
-    float *grad = calloc((size_t)count + 1, 4);
-    CHECK_OK(s, dev_copy(s, grad, p->grad, (size_t)count * 4));
+    float *grad = calloc((size_t)(2 * n->gradients) + 1, 4), *second = grad + n->gradients;
+    CHECK_OK(s, dev_copy(s, grad, n->all + p->grad, (size_t)(n->gradients + count) * 4));
     for (int64_t j = 0; j < count; j += step) {
         double want = difference(n->h, b, d, j < p->weights ? &own->w[j] : &own->b[j - p->weights]);
-        CHECK_NEAR((double)grad[j], want, 2e-4 + 1e-3 * fabs(want), "layer %d, weight %d of %d", i, (int)j, (int)count);
+        CHECK_NEAR((double)grad[j] + (double)second[j], want, 2e-4 + 1e-3 * fabs(want), "layer %d, weight %d of %d", i,
+                   (int)j, (int)count);
     }
     free(grad);
 }
@@ -146,17 +147,24 @@ static void check_network(sluice *s, network *n, const batch_rows *b, const drop
 {
     size_t bytes = (size_t)(b->rows * n->h->in_width) * 4;
     float *x = dev_new(s, (int64_t)bytes, 1);
-    double loss = 0;
+    double loss[2] = { 0 };
     CHECK_OK(s, dev_copy(s, x, b->x, bytes));
     CHECK_OK(s, network_load(n));
-    CHECK_OK(s, network_gradients(n, &(net_batch){ .x = x,
-                                                   .target = b->target,
-                                                   .rows = b->rows,
-                                                   .class_weight = b->weight,
-                                                   .seed = d->seed,
-                                                   .step = d->step,
-                                                   .loss = &loss }));
-    CHECK_NEAR(loss, batch_loss(n->h, b, d), 1e-5, "loss");
+    for (int slot = 0; slot < 2; slot++) {
+        int64_t first = slot * n->rows, rows = b->rows - first < n->rows ? b->rows - first : n->rows;
+        CHECK_OK(s, network_gradients(n,
+                                      &(net_block){ .x = x + first * n->h->in_width,
+                                                    .target = b->target + first,
+                                                    .rows = rows,
+                                                    .first = first,
+                                                    .batch = b->rows,
+                                                    .class_weight = b->weight,
+                                                    .seed = d->seed,
+                                                    .step = d->step,
+                                                    .loss = &loss[slot] },
+                                      slot));
+    }
+    CHECK_NEAR(loss[0] + loss[1], batch_loss(n->h, b, d), 1e-5, "loss");
     for (int i = 0; i < n->h->layer_count; i++) check_layer(s, n, i, b, d);
     dev_free(s, x);
 }
@@ -177,8 +185,8 @@ static void gradients(const char *line, int64_t h, int64_t w, int64_t c, int wei
         network *n = NULL;
         CHECK_OK(s, head_new(s, line, (int64_t[]){ h, w, c }, CLASSES, names, &head));
         CHECK_OK(s, head_tensors(s, head));
-        CHECK_OK(s, network_new(s, head, 8, &n));
-        network_init(n, 5);
+        CHECK_OK(s, network_new(s, head, 3, 2, 2, &n)); /* blocks of 3 and 2 rows */
+        head_start(head, 5);
         for (int i = 0; i < head->layer_count; i++)
             if (n->layers[i].biases) fill_normal(head->layers[i].b, n->layers[i].biases, (uint64_t)i);
         fill_normal(x, ROWS * head->in_width, 6);
@@ -248,7 +256,7 @@ static void learns(const char *line, const char *optimizer, double at_least)
     sluice_head *h = NULL;
     sluice_train_args a = args_of(line, 40);
     a.optimizer = optimizer, a.rate = optimizer ? 0 : 0.005;
-    CHECK_OK(s, train_layers(s, &train.t, &a, &h));
+    CHECK_OK(s, train_layers(s, &train.t, &a, 0, &h));
     if (h) CHECK(accuracy(s, h, &test) >= at_least, "accuracy %g, wanted %g", accuracy(s, h, &test), at_least);
     sluice_head_free(h);
     data_free(&train), data_free(&test);
@@ -283,7 +291,7 @@ static void same_bits(const char *line, const char *optimizer)
             sluice *s = tier_open(t, threads);
             sluice_head **same = on_device(s) ? &gpu : &first;
             other = NULL;
-            CHECK_OK(s, train_layers(s, &train.t, &a, &other));
+            CHECK_OK(s, train_layers(s, &train.t, &a, 0, &other));
             if (!*same) *same = other;
             else if (other) CHECK(same_head(*same, other), "%s, %d threads", tier_name(t), threads);
             if (other != *same) sluice_head_free(other);
@@ -291,7 +299,7 @@ static void same_bits(const char *line, const char *optimizer)
         }
     sluice *s = tier_open(tier_count() - 1, 1);
     a.seed++;
-    CHECK_OK(s, train_layers(s, &train.t, &a, &other));
+    CHECK_OK(s, train_layers(s, &train.t, &a, 0, &other));
     CHECK(!same_head(first, other), "another seed gives another head");
     sluice_head_free(first), sluice_head_free(gpu), sluice_head_free(other);
     sluice_close(s);
@@ -300,14 +308,14 @@ static void same_bits(const char *line, const char *optimizer)
 
 enum { EPOCHS = 6 };
 
-static void curve_of(sluice *s, const train_set *t, const char *line, double loss[EPOCHS][2])
+static void curve_of(sluice *s, const train_set *t, const char *line, int blocks, double loss[EPOCHS][2])
 {
     sluice_train_args a = args_of(line, EPOCHS);
     sluice_head *h = NULL;
     char text[200];
     int epoch = 0;
     a.loss_log = test_path("curve.csv"), a.rate = 0.005;
-    CHECK_OK(s, train_layers(s, t, &a, &h));
+    CHECK_OK(s, train_layers(s, t, &a, blocks, &h));
     sluice_head_free(h);
     FILE *f = fopen(a.loss_log, "r");
     while (f && fgets(text, sizeof text, f))
@@ -317,6 +325,15 @@ static void curve_of(sluice *s, const train_set *t, const char *line, double los
 }
 
 /* docs/heads.md: over these few epochs the sums' other order has not grown to a thousandth of a loss. */
+static void near_curve(double got[EPOCHS][2], double want[EPOCHS][2], const char *where)
+{
+    for (int i = 0; i < EPOCHS; i++)
+        for (int j = 0; j < 2; j++)
+            CHECK_NEAR(got[i][j], want[i][j], 1e-3 * want[i][j], "%s, %s loss of epoch %d", where,
+                       j ? "calibration" : "training", i + 1);
+    CHECK(got[EPOCHS - 1][0] < 0.9 * got[0][0], "%s: from %g to %g", where, got[0][0], got[EPOCHS - 1][0]);
+}
+
 static void same_curve(const char *line)
 {
     if (!case_is("%s: the same loss curve on every tier", line)) return;
@@ -325,15 +342,118 @@ static void same_curve(const char *line)
     for (int t = tier_count() - 1; t >= 0; t--) {
         sluice *s = tier_open(t, 2);
         double got[EPOCHS][2] = { 0 };
-        curve_of(s, &train.t, line, got);
+        curve_of(s, &train.t, line, 0, got);
         if (t == tier_count() - 1) memcpy(want, got, sizeof want);
-        for (int i = 0; i < EPOCHS; i++)
-            for (int j = 0; j < 2; j++)
-                CHECK_NEAR(got[i][j], want[i][j], 1e-3 * want[i][j], "%s, %s loss of epoch %d", tier_name(t),
-                           j ? "calibration" : "training", i + 1);
-        CHECK(got[EPOCHS - 1][0] < 0.9 * got[0][0], "%s: from %g to %g", tier_name(t), got[0][0], got[EPOCHS - 1][0]);
+        near_curve(got, want, tier_name(t));
         sluice_close(s);
     }
+    data_free(&train);
+}
+
+/* ---- several devices ---- */
+
+enum { CUT = 8 };
+static const int team_size[] = { 1, 2, 3, 8 };
+
+/* The first n devices of the machine, or NULL where it has fewer. */
+static sluice *devices_open(int n)
+{
+    char list[200] = "";
+    sluice *s = NULL;
+    for (int i = 0, at = 0; i < n; i++)
+        at += snprintf(list + at, sizeof list - (size_t)at, "%scuda:%d", i ? "," : "", i);
+    sluice_options o = { .size = sizeof o, .devices = list };
+    return sluice_open(&o, &s) == SLUICE_OK ? s : (sluice_close(s), NULL);
+}
+
+/* 88 rows in batches of 50 and 38, of which 7 and 5 blocks are made: one device, which computes them one after another,
+ * or several that have one or more each, or none. */
+static void shared(const char *line, const char *optimizer)
+{
+    if (!getenv("SLUICE_TEST_CUDA") || !case_is("devices share the batches of %s by %s", line, optimizer)) return;
+    data train = bars(110, 3, 1);
+    sluice_train_args a = args_of(line, 2);
+    sluice_head *one = NULL, *uncut = NULL;
+    a.optimizer = optimizer, a.class_weights = "balanced", a.batch = 50;
+    for (int i = 0; i < 4; i++) {
+        int n = team_size[i];
+        sluice *s = devices_open(n);
+        sluice_head *h = NULL;
+        if (!s) continue;
+        CHECK_OK(s, train_layers(s, &train.t, &a, CUT, &h));
+        if (n == 1) {
+            one = h, h = NULL;
+            CHECK_OK(s, train_layers(s, &train.t, &a, 1, &uncut));
+            CHECK(!same_head(one, uncut), "blocks add up as no block does");
+        } else if (h) CHECK(same_head(one, h), "%d devices", n);
+        sluice_head_free(h);
+        sluice_close(s);
+    }
+    sluice_head_free(one), sluice_head_free(uncut);
+    data_free(&train);
+}
+
+static void shared_curve(const char *line)
+{
+    if (!getenv("SLUICE_TEST_CUDA") || !case_is("devices that share %s: the CPU's loss curve", line)) return;
+    data train = bars(120, 3, 1);
+    double want[EPOCHS][2] = { 0 }, got[EPOCHS][2] = { 0 };
+    sluice *cpu = tier_open(tier_count() - 1, 2), *s = NULL;
+    CHECK(sluice_open(&(sluice_options){ .size = sizeof(sluice_options), .devices = "all" }, &s) == SLUICE_OK, "%s",
+          sluice_error(s));
+    curve_of(cpu, &train.t, line, CUT, want), curve_of(s, &train.t, line, CUT, got);
+    near_curve(got, want, "all devices");
+    sluice_close(cpu), sluice_close(s);
+    data_free(&train);
+}
+
+static void cut_is(sluice *s, const char *line, const int64_t shape[3], int64_t batch, team_cut want)
+{
+    sluice_head *h = NULL;
+    if (!case_is("the cut of a batch: %s, %d rows, devices: %d", line, (int)batch, s->devices)) return;
+    CHECK_OK(s, head_new(s, line, shape, 10, names, &h));
+    team_cut got = team_cut_of(s, h, batch, 0);
+    CHECK(got.rows == want.rows && got.blocks == want.blocks && got.slots == want.slots && got.seats == want.seats,
+          "blocks of %d rows: %d, %d each on %d devices", (int)got.rows, got.blocks, got.slots, got.seats);
+    sluice_head_free(h);
+}
+
+/* By the work of a batch, whatever devices there are; then dealt to those. */
+static void cuts(void)
+{
+    const int64_t flat[3] = { 1280, 0, 0 }, image[3] = { 56, 56, 64 };
+    for (int i = 0; i < 4 && getenv("SLUICE_TEST_CUDA"); i++) {
+        int n = team_size[i];
+        sluice *s = devices_open(n);
+        int slots = (CUT + n - 1) / n, seats = (CUT + slots - 1) / slots;
+        if (!s) continue;
+        cut_is(s, "mlp:512,relu,linear", flat, 64, (team_cut){ .rows = 64, .blocks = 1, .slots = 1, .seats = 1 });
+        cut_is(s, "mlp:4096,relu,linear", flat, 4000, (team_cut){ .rows = 4000, .blocks = 1, .slots = 1, .seats = 1 });
+        cut_is(s, "mlp:4096,relu,linear", flat, 4100,
+               (team_cut){ .rows = 520, .blocks = CUT, .slots = slots, .seats = seats });
+        cut_is(s, "conv3:64,relu,gap,linear", image, 72, (team_cut){ .rows = 72, .blocks = 1, .slots = 1, .seats = 1 });
+        cut_is(s, "conv3:64,relu,conv3:64,relu,gap,linear", image, 64,
+               (team_cut){ .rows = 8, .blocks = CUT, .slots = slots, .seats = seats });
+        sluice_close(s);
+    }
+    sluice *s = tier_open(tier_count() - 1, 1);
+    cut_is(s, "mlp:4096,relu,linear", flat, 65536, (team_cut){ .rows = 65536, .blocks = 1, .slots = 1, .seats = 1 });
+    sluice_close(s);
+}
+
+/* Of a device that is not the first. */
+static void no_room_beside(void)
+{
+    if (!getenv("SLUICE_TEST_CUDA") || !case_is("devices without room")) return;
+    data train = bars(60, 3, 1);
+    sluice_train_args a = args_of("mlp:3000,relu,linear", 1);
+    sluice *s = NULL;
+    sluice_head *h = NULL;
+    sluice_options o = { .size = sizeof o, .devices = "all", .device_mem_mib = 1 };
+    CHECK(sluice_open(&o, &s) == SLUICE_OK, "%s", sluice_error(s));
+    CHECK(train_layers(s, &train.t, &a, CUT, &h) == SLUICE_E_MEMORY && !h && strstr(sluice_error(s), "cuda:"), "%s",
+          sluice_error(s));
+    sluice_close(s);
     data_free(&train);
 }
 
@@ -347,7 +467,7 @@ static void logits_of_head(void)
     sluice_train_args a = args_of("conv3:6,relu,pool2,drop:0.5,conv5:5/2,relu,mlp:7,relu,linear", 3);
     double sum = 0, square = 0, x[128], z[16];
     float *got = calloc(120 * 3, 4);
-    CHECK_OK(s, train_layers(s, &train.t, &a, &h));
+    CHECK_OK(s, train_layers(s, &train.t, &a, 0, &h));
     CHECK_OK(s, head_logits(s, h, sluice_rows(train.x, SLUICE_F32, 120, 128), got));
     for (int k = 1; k < 120 * 128; k += 2) sum += (double)train.x[k];
     CHECK_NEAR((double)h->mean[1], sum / (120 * 64), 1e-6, "mean of the second channel");
@@ -376,7 +496,7 @@ static void split_of(int64_t m, int rare, int64_t want)
     sluice_train_args a = args_of("mlp:4,relu,linear", 1);
     for (int i = 0; i < rare; i++) train.target[i] = 2;
     train.t.classes = 3;
-    CHECK_OK(s, train_layers(s, &train.t, &a, &h));
+    CHECK_OK(s, train_layers(s, &train.t, &a, 0, &h));
     CHECK(h->held_count == want, "%d rows", (int)h->held_count);
     int64_t count[3] = { 0 }, of[3] = { 0 };
     for (int64_t i = 0; i < m; i++) of[train.target[i]]++;
@@ -419,7 +539,7 @@ static void stops_early(void)
     rng r = { 9 };
     for (int i = 0; i < 150; i++) train.target[i] = (int32_t)(rng_u64(&r) % 3);
     a.patience = 3, a.loss_log = test_path("loss.csv");
-    CHECK_OK(s, train_layers(s, &train.t, &a, &h));
+    CHECK_OK(s, train_layers(s, &train.t, &a, 0, &h));
     int epochs = read_log(a.loss_log, &least);
     CHECK(epochs >= 4 && epochs < 50, "%d epochs", epochs);
     for (int64_t i = 0; i < h->held_count; i++) {
@@ -447,21 +567,21 @@ static void refusals(void)
     CHECK(sluice_open(&o, &s) == SLUICE_OK, "open");
     sluice_train_args a = args_of("mlp:8,relu,linear", 100000);
     a.patience = 100000;
-    CHECK(train_layers(s, &train.t, &a, &h) == SLUICE_E_CANCELLED && !h, "cancelled: %s", sluice_error(s));
+    CHECK(train_layers(s, &train.t, &a, 0, &h) == SLUICE_E_CANCELLED && !h, "cancelled: %s", sluice_error(s));
     sluice_close(s);
 
     s = tier_open(0, 1);
     a = args_of("mlp:8,relu,linear", 20);
     a.optimizer = "lion";
-    CHECK(train_layers(s, &train.t, &a, &h) == SLUICE_E_USAGE && strstr(sluice_error(s), "'lion'"), "%s",
+    CHECK(train_layers(s, &train.t, &a, 0, &h) == SLUICE_E_USAGE && strstr(sluice_error(s), "'lion'"), "%s",
           sluice_error(s));
     a.layers = "mlp:8,linear", a.optimizer = "sgd", a.rate = 100;
-    CHECK(train_layers(s, &train.t, &a, &h) == SLUICE_E_DATA && strstr(sluice_error(s), "diverged"), "%s",
+    CHECK(train_layers(s, &train.t, &a, 0, &h) == SLUICE_E_DATA && strstr(sluice_error(s), "diverged"), "%s",
           sluice_error(s));
     a = args_of("conv3:4,relu,gap,linear", 1), train.t.shape[2] = 3;
-    CHECK(train_layers(s, &train.t, &a, &h) == SLUICE_E_SHAPE, "%s", sluice_error(s));
+    CHECK(train_layers(s, &train.t, &a, 0, &h) == SLUICE_E_SHAPE, "%s", sluice_error(s));
     a = args_of("pool9,linear", 1);
-    CHECK(train_layers(s, &train.t, &a, &h) == SLUICE_E_USAGE, "%s", sluice_error(s));
+    CHECK(train_layers(s, &train.t, &a, 0, &h) == SLUICE_E_USAGE, "%s", sluice_error(s));
     CHECK(!h, "a head is written on success only");
     sluice_close(s);
     data_free(&train);
@@ -478,7 +598,7 @@ static void no_room(void)
         sluice_head *h = NULL;
         sluice_options o = { .size = sizeof o, .devices = "cuda:0", .device_mem_mib = mib };
         CHECK(sluice_open(&o, &s) == SLUICE_OK, "%s", sluice_error(s));
-        sluice_status st = train_layers(s, &train.t, &a, &h);
+        sluice_status st = train_layers(s, &train.t, &a, 0, &h);
         if (mib > 1) CHECK(!st && h, "%s", sluice_error(s));
         else
             CHECK(st == SLUICE_E_MEMORY && !h && strstr(sluice_error(s), "cuda:0") &&
@@ -507,6 +627,11 @@ int main(int argc, char **argv)
     same_curve("mlp:24,relu,drop:0.2,linear");
     same_curve("conv3:6,pool2,relu,conv3:8,relu,gap,linear");
     no_room();
+    shared("conv3:8,relu,pool2,drop:0.25,conv3:17,relu,gap,linear", "adamw");
+    shared("drop:0.1,mlp:9,relu,drop:0.5,linear", "sgd");
+    shared_curve("mlp:24,relu,drop:0.2,linear");
+    cuts();
+    no_room_beside();
     logits_of_head();
     split_of(100, 20, 20), split_of(49, 10, 0), split_of(100, 4, 0), split_of(100, 5, 19), split_of(51, 5, 9);
     stops_early();

@@ -20,12 +20,12 @@ static void make_rows(float *x, int32_t *target, int64_t m, int64_t d, int c, ui
 /* On all devices of s. */
 static sluice_status fit_rows(sluice *s, linear_fit *f, float *x, int32_t *target, int64_t d, float *weight, int c)
 {
-    linear_rows rows = { 0 };
-    sluice_status st = linear_rows_init(&rows, s, s->devices, x, target, f->m, d, weight, c);
-    if (!st) st = linear_rows_send(&rows, f->m);
+    seated_rows rows = { 0 };
+    sluice_status st = seated_rows_init(&rows, s, s->devices, x, target, f->m, d, weight, c);
+    if (!st) st = seated_rows_send(&rows, f->m);
     f->rows = &rows;
     if (!st) st = lbfgs_fit(s, f);
-    linear_rows_release(&rows);
+    seated_rows_release(&rows);
     return st;
 }
 

@@ -49,6 +49,7 @@ typedef struct cli_command {
     const char *arg_name; /* "POOL" */
     int arg_min, arg_max; /* how many; arg_max 0: any number */
     sluice_status (*run)(cli *c);
+    bool ranks; /* all tasks that mpirun or srun started do it together; else each does it alone */
 } cli_command;
 
 /* What a command runs on. */
@@ -63,7 +64,7 @@ struct cli {
 /* ---- options.c ---- */
 typedef struct cli_common { /* options of every command */
     int64_t threads, mem_mib, device_mem_mib;
-    const char *devices, *math, *log;
+    const char *devices, *math, *ranks, *log;
     bool quiet, help;
 } cli_common;
 extern cli_common common;
@@ -92,6 +93,8 @@ sluice_status cli_fail(cli *c, sluice_status st, const char *format, ...) __attr
     } while (0)
 /* Flushes stdout; a full disk or a closed pipe is E_IO, never silence. */
 sluice_status cli_flush(cli *c);
+/* Whether this process speaks for the job: it is the only one, or the first of several. */
+bool cli_speaks(void);
 /* The command line as a shell would take it; the caller frees it. */
 char *cli_line(const cli *c);
 

@@ -1,6 +1,7 @@
 /* cmd_devices.c - sluice devices: what this machine and this build can run, and what limits them. */
 #include "cli.h"
 #include "backends.h"
+#include "comm.h"
 #include "reader.h"
 
 #include <sched.h>
@@ -151,6 +152,25 @@ static const char *variable(const char *name)
     return text && *text ? text : "unset";
 }
 
+static void put_ranks(void)
+{
+    char text[512];
+    launch l = launch_find();
+    printf("ranks    %s: %s; ", comm_describe(text, sizeof text) ? "MPI" : "none", text);
+    if (l.by) printf("started by %s as task %d of %d\n", l.by, l.rank, l.size);
+    else puts("not started by mpirun or srun");
+}
+
+static void put_ranks_json(void)
+{
+    char text[512];
+    launch l = launch_find();
+    bool there = comm_describe(text, sizeof text);
+    fputs(there ? ",\n  \"mpi\": " : ",\n  \"mpi\": null,\n  \"mpi_why\": ", stdout);
+    put_json_text(stdout, text);
+    printf(",\n  \"rank\": %d,\n  \"ranks\": %d", l.rank, l.size);
+}
+
 static void put_json(cli *c, const limits *l, const gpus *g)
 {
     fputs("{\n  \"backend\": ", stdout);
@@ -165,6 +185,7 @@ static void put_json(cli *c, const limits *l, const gpus *g)
     put_json_text(stdout, reader_backend());
     fputs(",\n  \"reads_why\": ", stdout);
     put_json_text(stdout, reads_why());
+    put_ranks_json();
     put_gpus_json(c, g);
     fputs("\n}\n", stdout);
 }
@@ -185,6 +206,7 @@ static sluice_status run(cli *c)
     printf("memory   %lld MiB for buffers (--mem-mib); machine %lld MiB, control group %s%s\n",
            (long long)common.mem_mib, l.memory_mib, *l.memory ? l.memory : "unlimited", *l.memory ? " MiB" : "");
     printf("reads    %s; %s\n", reader_backend(), reads_why());
+    put_ranks();
     put_gpus(c, &g);
     return SLUICE_OK;
 }

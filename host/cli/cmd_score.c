@@ -75,4 +75,5 @@ const cli_command cli_score = {
     0,
     0,
     run,
+    .ranks = true,
 };

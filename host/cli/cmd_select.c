@@ -233,6 +233,7 @@ static sluice_status run(cli *c)
         a.committee = (const sluice_head *const *)model.heads + 1, a.committee_count = model.head_count - 1;
     a.labels = labels, a.exclude = exclude, a.like = like, a.group = group;
     TRY(sluice_select(c->s, pool, &a, &picks));
+    if (!picks) goto out; /* another rank has them */
     if (o.dry_run) {
         put_plan(pool, picks);
         goto out;
@@ -263,4 +264,5 @@ const cli_command cli_select = {
     0,
     0,
     run,
+    .ranks = true,
 };

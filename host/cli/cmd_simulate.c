@@ -127,7 +127,7 @@ static sluice_status simulate_sets(cli *c, const char *line, char **out_table)
         REFUSE(E_USAGE, "--sets tells of pools, labels, tests and their ids: none of these options goes with it");
     TRY(sets_read(c, o.sets, &l));
     for (int i = 0; i < l.count; i++) TRY(complete(c, &l.set[i]));
-    TRY(sets_folder(c, o.out, o.force));
+    if (cli_speaks()) TRY(sets_folder(c, o.out, o.force));
     for (int i = 0; i < l.count; i++) {
         free(out);
         if (asprintf(&out, "%s/%s", o.out, l.set[i].name) < 0) {
@@ -158,6 +158,7 @@ static sluice_status run(cli *c)
     TRY(check_output(c, o.out, true));
     TRY(o.sets ? simulate_sets(c, line, &table) : simulate(c, &set, o.out, line, &table));
     progress_clear();
+    if (!table) goto out; /* another rank has it */
     fputs(table, stdout);
     TRY(cli_flush(c));
     if (o.sets) log_wrote(o.out, o.seeds, "seeds a set", -1);
@@ -180,4 +181,5 @@ const cli_command cli_simulate = {
     0,
     0,
     run,
+    .ranks = true,
 };

@@ -1,14 +1,17 @@
 /* cmd_train.c - sluice train: a pool and some labels in, a head out. */
 #include "cli.h"
 
+#include <string.h>
+#include <sys/stat.h>
+
 static struct {
-    cli_list pool;
+    cli_list pool, pseudo;
     cli_input in;
     const char *labels, *layers, *class_weights, *optimizer, *loss_log, *out;
-    double l2, rate;
+    double l2, rate, pseudo_threshold;
     int64_t seed, epochs, batch, patience;
     bool force;
-} o = { .layers = "linear", .class_weights = "none", .optimizer = "adamw" };
+} o = { .layers = "linear", .class_weights = "none", .optimizer = "adamw", .pseudo_threshold = 0.8 };
 
 static const cli_opt opts[] = {
     { "labels", 0, CLI_PATH, "FILE", &o.labels, "id,label csv, .npy of ints (-1: none) or idx", .required = true },
@@ -23,6 +26,8 @@ static const cli_opt opts[] = {
     { "batch", 0, CLI_INT, "N", &o.batch, "layer lines: rows a step, 0: 16, 32 or 64 by the number of labels", 0, 1e6 },
     { "patience", 0, CLI_INT, "N", &o.patience, "layer lines: stop after N epochs without gain, 0: 10", 0, 1e6 },
     { "loss-log", 0, CLI_PATH, "FILE", &o.loss_log, "layer lines: csv of the loss of each epoch" },
+    { "pseudo", 0, CLI_LIST, "POOL", &o.pseudo, "linear: self-training, rows the head is sure of become labels too" },
+    { "pseudo-threshold", 0, CLI_NUMBER, "P", &o.pseudo_threshold, "the confidence that is sure enough", 1e-6, 1 },
     { "pool", 0, CLI_LIST, "POOL", &o.pool, "the same as a plain POOL argument", .alias = "features" },
     { "ids", 0, CLI_PATH, "FILE", &o.in.ids, "one id a row, .txt .csv .npy" },
     { "tensor", 0, CLI_WORD, "NAME", &o.in.tensor, "which tensor of a .safetensors" },
@@ -32,10 +37,32 @@ static const cli_opt opts[] = {
     { 0 },
 };
 
+/* Then the ids of the one are those of the other, and what is labelled there is not guessed here. */
+static bool same_paths(const cli_list *a, const cli_list *b)
+{
+    bool same = a->count == b->count;
+    for (int i = 0; i < a->count && same; i++) {
+        struct stat x, y;
+        same = strcmp(a->item[i], b->item[i]) == 0 ||
+               (stat(a->item[i], &x) == 0 && stat(b->item[i], &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+    }
+    return same;
+}
+
+static sluice_status open_pseudo(cli *c, const sluice_pool *pool, sluice_pool **out_own, const sluice_pool **out)
+{
+    cli_input in = { .tensor = o.in.tensor };
+    *out = pool;
+    if (same_paths(&o.pool, &o.pseudo)) return SLUICE_OK;
+    sluice_status st = open_pool(c, &o.pseudo, &in, out_own);
+    *out = *out_own;
+    return st;
+}
+
 static sluice_status run(cli *c)
 {
     sluice_status st = SLUICE_OK;
-    sluice_pool *pool = NULL;
+    sluice_pool *pool = NULL, *pseudo = NULL;
     sluice_labels *labels = NULL;
     sluice_head *head = NULL;
     sluice_train_args a = { .size = sizeof a,
@@ -48,11 +75,13 @@ static sluice_status run(cli *c)
                             .epochs = (int)o.epochs,
                             .batch = (int)o.batch,
                             .patience = (int)o.patience,
-                            .loss_log = o.loss_log };
+                            .loss_log = o.loss_log,
+                            .pseudo_threshold = o.pseudo_threshold };
     TRY(check_output(c, o.out, false));
     if (o.loss_log) TRY(check_output(c, o.loss_log, false));
     TRY(open_pool(c, &o.pool, &o.in, &pool));
     TRY(open_labels(c, pool, o.labels, &o.in, &labels));
+    if (o.pseudo.count) TRY(open_pseudo(c, pool, &pseudo, &a.pseudo));
     a.labels = labels;
     TRY(sluice_train(c->s, pool, &a, &head));
     TRY(sluice_head_save(c->s, head, o.out, o.force));
@@ -61,6 +90,7 @@ out:
     sluice_head_free(head);
     sluice_labels_free(labels);
     sluice_pool_free(pool);
+    sluice_pool_free(pseudo);
     return st;
 }
 

@@ -3,6 +3,7 @@
  * Exit codes: sluice_exit_code() of the status, or 128 + signal after a signal.  Results go to stdout, all else to
  * stderr. */
 #include "cli.h"
+#include "comm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -87,6 +88,40 @@ static void hold_standard_files(void)
             _exit(74);
 }
 
+/* ---- several processes, one job ---- */
+
+static bool speaks = true;
+bool cli_speaks(void) { return speaks; }
+
+/* What the others of a job say is what the first says; without --ranks every process is a job of its own. */
+static void find_speaker(const cli *c)
+{
+    speaks = !c->command->ranks || strcmp(common.ranks, "off") == 0 || launch_find().rank == 0;
+}
+
+/* Tasks that were given different work cannot do it together. */
+static sluice_status check_same_line(cli *c)
+{
+    char *line = cli_line(c);
+    if (!line) return cli_fail(c, SLUICE_E_MEMORY, "out of memory");
+    uint64_t mine = hash_bytes(line, strlen(line), 0), first = mine;
+    free(line);
+    sluice_status st = comm_broadcast(c->s, &first, sizeof first, 0);
+    if (st || mine == first) return st;
+    return cli_fail(c, SLUICE_E_USAGE,
+                    "this task has another command line than rank 0, and they are started to work together\n"
+                    "hint: --ranks off lets each task do its own");
+}
+
+/* All end with the status and the message of the first that failed. */
+static sluice_status agree(cli *c, sluice_status st)
+{
+    if (!c->s) return st;
+    if (*c->error) snprintf(c->s->error, sizeof c->s->error, "%s", c->error);
+    *c->error = 0;
+    return comm_agree(c->s, st);
+}
+
 /* ---- top level ---- */
 
 static void top_help(FILE *f)
@@ -121,9 +156,10 @@ static const cli_command *find_command(const char *name)
 static sluice_status run_command(cli *c)
 {
     sluice_status st = options_parse(c, c->argc - 2, c->argv + 2);
+    find_speaker(c);
     if (st) return st;
     if (common.help) {
-        options_help(c->command, stdout);
+        if (cli_speaks()) options_help(c->command, stdout);
         return cli_flush(c);
     }
     progress_start();
@@ -133,14 +169,16 @@ static sluice_status run_command(cli *c)
                          .devices = common.devices,
                          .device_mem_mib = common.device_mem_mib,
                          .math = common.math,
+                         .ranks = c->command->ranks && strcmp(common.ranks, "auto") == 0,
                          .log = log_show,
                          .progress = progress_show };
     st = sluice_open(&o, &c->s);
     if (st) return st;
     catch_signals(c->s);
-    st = c->command->run(c);
+    st = agree(c, check_same_line(c));
+    if (!st) st = c->command->run(c);
     if (!st) st = cli_flush(c);
-    return st;
+    return agree(c, st);
 }
 
 static sluice_status run(cli *c)
@@ -179,7 +217,7 @@ int main(int argc, char **argv)
     signal(SIGXFSZ, SIG_IGN); /* and one above the size limit with EFBIG */
     sluice_status st = run(&c);
     progress_clear();
-    if (st) {
+    if (st && cli_speaks()) {
         const char *message = c.error;
         if (!*message && c.s) message = sluice_error(c.s);
         log_error(*message ? message : sluice_status_text(st));

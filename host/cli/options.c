@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-cli_common common = { .mem_mib = 1024, .devices = "auto", .math = "exact", .log = "text" };
+cli_common common = { .mem_mib = 1024, .devices = "auto", .math = "exact", .ranks = "auto", .log = "text" };
 
 static const cli_opt common_opts[] = {
     { "threads", 0, CLI_INT, "N", &common.threads, "threads; 0: what affinity, cgroup and Slurm allow", 0, 4096 },
@@ -19,6 +19,8 @@ static const cli_opt common_opts[] = {
     { "device-mem-mib", 0, CLI_INT, "N", &common.device_mem_mib, "take at most N MiB of a GPU; 0: what is free", 0,
       1 << 30 },
     { "math", 0, CLI_WORD, "exact|fast", &common.math, "fast: a GPU scores by its tensor cores, other bits" },
+    { "ranks", 0, CLI_WORD, "auto|off", &common.ranks,
+      "auto: share the work with the other tasks of mpirun or srun; off: alone" },
     { "log", 0, CLI_WORD, "text|json", &common.log, "form of progress and logs on stderr" },
     { "quiet", 0, CLI_FLAG, NULL, &common.quiet, "warnings and errors only" },
     { "help", 0, CLI_FLAG, NULL, &common.help, "print this and exit" },

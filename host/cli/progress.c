@@ -149,7 +149,7 @@ static void put_json_progress(const sluice_progress *p)
 void progress_show(void *user, const sluice_progress *p)
 {
     (void)user;
-    if (common.quiet) return;
+    if (common.quiet || !cli_speaks()) return;
     bool end = p->done >= p->total;
     if (show.terminal) {
         if (end) progress_clear();
@@ -177,7 +177,7 @@ void progress_show(void *user, const sluice_progress *p)
 void log_show(void *user, sluice_level level, const char *line)
 {
     (void)user;
-    if (level == SLUICE_DEBUG || (common.quiet && level == SLUICE_INFO)) return;
+    if (!cli_speaks() || level == SLUICE_DEBUG || (common.quiet && level == SLUICE_INFO)) return;
     const char *name = level == SLUICE_WARNING ? "warning" : "info";
     if (show.json) {
         json_begin(name, "log");
@@ -221,7 +221,7 @@ void log_error(const char *message)
 void log_wrote(const char *path, int64_t rows, const char *noun, int64_t scanned)
 {
     double s = seconds_since_start();
-    if (common.quiet) return;
+    if (common.quiet || !cli_speaks()) return;
     if (show.json) {
         json_begin("info", "wrote");
         json_text("path", path);

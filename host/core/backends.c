@@ -7,48 +7,15 @@
 #include "backends.h"
 #include "device.h"
 
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char plugin_name[] = "libsluice_cuda.so";
-
-/* Beside an installed libsluice or program: PREFIX/lib/sluice. */
-static void beside_us(char *path, size_t bytes)
-{
-    Dl_info us;
-    static const char here;
-    path[0] = 0;
-    if (!dladdr(&here, &us) || !us.dli_fname) return;
-    const char *slash = strrchr(us.dli_fname, '/');
-    int folder = slash ? (int)(slash - us.dli_fname) : 1;
-    snprintf(path, bytes, "%.*s/../lib/sluice/%s", folder, slash ? us.dli_fname : ".", plugin_name);
-}
-
-/* Never closed: a plug-in's runtime does not survive that. */
-static void *plugin_open(char *why, size_t why_bytes)
-{
-    char path[4096];
-    const char *folder = getenv("SLUICE_PLUGIN_DIR");
-    if (folder && *folder) snprintf(path, sizeof path, "%s/%s", folder, plugin_name);
-    else beside_us(path, sizeof path);
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    const char *error = library ? NULL : dlerror();
-    if (error) snprintf(why, why_bytes, "the plug-in cannot be loaded: %s", error);
-    return library;
-}
-
 sluice_status backend_cuda(const sluice *s, sluice_backend *out, char *why, size_t why_bytes)
 {
     sluice_backend_open_fn *open;
-    void *library = plugin_open(why, why_bytes);
-    if (!library) return SLUICE_E_UNSUPPORTED;
-    *(void **)&open = dlsym(library, "sluice_backend_open"); /* POSIX: a function pointer fits a void * */
-    if (!open) {
-        snprintf(why, why_bytes, "%s is no plug-in of sluice", plugin_name);
-        return SLUICE_E_UNSUPPORTED;
-    }
+    *(void **)&open = plugin_entry("libsluice_cuda.so", "sluice_backend_open", why, why_bytes);
+    if (!open) return SLUICE_E_UNSUPPORTED;
     sluice_host host = { .abi = sluice_backend_abi(), .device_bytes = (size_t)s->opt.device_mem_mib << 20 };
     return open(&host, out, why, why_bytes);
 }
@@ -165,4 +132,22 @@ place place_go(sluice *s, const place *to)
     place was = place_here(s);
     s->backend = to->backend, s->exec = to->exec;
     return was;
+}
+
+place place_go_cpu(sluice *s)
+{
+    place cpu = place_cpu(s);
+    return place_go(s, &cpu);
+}
+
+sluice_status place_with_room(sluice *s, sluice_status (*work)(sluice *s, void *user), void *user)
+{
+    sluice_status st = work(s, user);
+    if (st != SLUICE_E_MEMORY || !on_device(s)) return st;
+    log_line(s, SLUICE_DEBUG, "the CPU goes on: %s", s->error);
+    s->error[0] = 0;
+    place was = place_go_cpu(s);
+    st = work(s, user);
+    place_back(s, was);
+    return st;
 }

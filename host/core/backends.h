@@ -24,9 +24,13 @@ typedef struct place {
 } place;
 place place_here(const sluice *s);
 place place_cpu(const sluice *s); /* for what lies in host memory already */
+place place_go_cpu(sluice *s);
 /* From here on ops run there, until place_back(). */
 place place_go(sluice *s, const place *to);
 static inline void place_back(sluice *s, place was) { s->backend = was.backend, s->exec = was.exec; }
+
+/* work, and where a device has no room for it the same on the CPU: the same bits. */
+sluice_status place_with_room(sluice *s, sluice_status (*work)(sluice *s, void *user), void *user);
 
 /* Whether op outputs and inputs may be device memory. */
 static inline bool on_device(const sluice *s) { return s->backend->alloc != NULL; }

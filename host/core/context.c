@@ -1,5 +1,6 @@
 /* context.c - the context: opening, devices, the scratch block, cancelling. */
 #include "backends.h"
+#include "comm.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -49,12 +50,14 @@ sluice_status sluice_open(const sluice_options *o, sluice **out_s)
         return sluice_fail(s, SLUICE_E_USAGE, "math is exact or fast, not '%s'", s->opt.math);
     s->mem_bytes = (size_t)mib << 20;
     s->threads = s->exec.threads = s->opt.threads ? s->opt.threads : cpu_threads();
-    return backend_pick(s);
+    sluice_status st = s->opt.ranks ? comm_open(s) : SLUICE_OK;
+    return st ? st : comm_agree(s, backend_pick(s));
 }
 
 void sluice_close(sluice *s)
 {
     if (!s) return;
+    comm_close(s);
     exec_free(s, &s->exec);
     mem_free(s->scratch);
     free(s);

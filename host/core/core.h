@@ -24,6 +24,7 @@ struct sluice {
     size_t mem_bytes;  /* budget of a scan's buffers */
     void *scratch;     /* exec.scratch's block, grown between ops */
     struct kept *kept; /* on devices, see device.c */
+    struct comm *comm; /* the other processes of this job, or NULL: host/dist/comm.h */
     size_t scratch_bytes;
     sluice_options opt;
     volatile int cancelled;
@@ -93,6 +94,9 @@ const sluice_backend *cpu_backend(const char *tier,
 int cpu_threads(void);                                   /* affinity, cgroup, SLURM_CPUS_PER_TASK, OMP_NUM_THREADS */
 size_t memory_available(void);    /* bytes that can be had now: free, or held by the page cache; within the cgroup's limit */
 const char *cpu_tier_names(void); /* tiers this machine can run, best first, "avx512 avx2 scalar" */
+
+/* The entry of a plug-in in $SLUICE_PLUGIN_DIR or PREFIX/lib/sluice, a function; NULL and why. */
+void *plugin_entry(const char *file, const char *entry, char *why, size_t why_bytes);
 
 /* Public calls set the floating-point environment (MXCSR 0x1F80) and put it back. */
 typedef struct fp_state {

@@ -58,6 +58,17 @@ void dev_unseat(sluice *s, void *seat, const void *array)
     if (seat != array) dev_free(s, seat);
 }
 
+sluice_status dev_hold(sluice *s, const float *x, int64_t n, int64_t d)
+{
+    sluice_view rows = sluice_rows(x, SLUICE_F32, n, d);
+    return on_device(s) && n && d ? s->backend->hold(&s->exec, &rows) : SLUICE_OK;
+}
+
+void dev_drop(sluice *s, const float *x)
+{
+    if (on_device(s)) s->backend->drop(&s->exec, x);
+}
+
 bool dev_pin(sluice *s, void *array, size_t bytes)
 {
     if (!s->backend->pin) return false;

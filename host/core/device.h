@@ -21,6 +21,12 @@ void *dev_seat(sluice *s, void *array, int64_t count, size_t size);
 void *dev_seat_filled(sluice *s, void *array, int64_t count, size_t size); /* and copied */
 void dev_unseat(sluice *s, void *seat, const void *array);
 
+/* Rows x [n, d] of the host that many ops are given, whole or a part of them: copied to the device once, where these ops
+ * find them until dev_drop().  Nobody writes them meanwhile.  On a CPU, and for no rows, nothing happens.  Rows that are
+ * held already stay so. */
+sluice_status dev_hold(sluice *s, const float *x, int64_t n, int64_t d);
+void dev_drop(sluice *s, const float *x);
+
 /* Makes copies of host memory to and from a device faster.  False where there is no device, or the system's limit on
  * locked memory forbids it: copies are no less right then. */
 bool dev_pin(sluice *s, void *array, size_t bytes);

@@ -332,6 +332,15 @@ static sluice_status check_dropout(sluice *s, const sluice_op_dropout_args *a)
     CHECKED(check_f32(s, "dropout: x", &a->x));
     REQUIRE(a->rate >= 0 && a->rate < 1, E_SHAPE, "dropout: the rate is %g, must be at least 0 and below 1",
             (double)a->rate);
+    REQUIRE(a->first >= 0 && a->first + a->x.rows <= (int64_t)1 << 32, E_SHAPE, "dropout: rows from %lld on",
+            (ll)a->first);
+    return SLUICE_OK;
+}
+
+static sluice_status check_gradients(sluice *s, const char *op, int64_t more, int64_t apart, int64_t count)
+{
+    REQUIRE(more >= 0 && (more == 0 || apart >= count), E_SHAPE, "%s: %lld gradients of %lld, %lld apart", op,
+            (ll)more + 1, (ll)count, (ll)apart);
     return SLUICE_OK;
 }
 
@@ -340,14 +349,14 @@ static sluice_status check_adam(sluice *s, const sluice_op_adam_args *a)
     REQUIRE(a->count >= 0 && a->step >= 1, E_SHAPE, "adam: count %lld, step %lld; must be at least 0 and 1",
             (ll)a->count, (ll)a->step);
     REQUIRE((a->w && a->grad && a->m && a->v) || !a->count, E_SHAPE, "adam: an array is missing");
-    return SLUICE_OK;
+    return check_gradients(s, "adam", a->more, a->apart, a->count);
 }
 
 static sluice_status check_sgd(sluice *s, const sluice_op_sgd_args *a)
 {
     REQUIRE(a->count >= 0, E_SHAPE, "sgd: count %lld is negative", (ll)a->count);
     REQUIRE((a->w && a->grad && a->m) || !a->count, E_SHAPE, "sgd: an array is missing");
-    return SLUICE_OK;
+    return check_gradients(s, "sgd", a->more, a->apart, a->count);
 }
 
 /* ---- the calls --------------------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* gather.c - rows of a pool as f32, in any order.  Contract: pool_gather in pool.h.
  *
  * The rows are sorted and read once each (rows_read.c); what comes is widened piece by piece and copied to its places. */
+#include "backends.h"
 #include "pool.h"
 
 #include <stdlib.h>
@@ -56,9 +57,11 @@ static sluice_status visit(sluice *s, void *user, int64_t at, sluice_view x)
     size_t width = (size_t)x.cols;
     (void)at;
     TRY(grow(s, g, x));
-    TRY(sluice_op_convert(
-        s, &(sluice_op_convert_args){ .x = x, .out = sluice_rows(g->wide, SLUICE_F32, x.rows, x.cols) }));
-    for (int64_t i = 0; i < x.rows; i++) {
+    place was = place_go_cpu(s); /* the rows are the host's, before and after */
+    st = sluice_op_convert(
+        s, &(sluice_op_convert_args){ .x = x, .out = sluice_rows(g->wide, SLUICE_F32, x.rows, x.cols) });
+    place_back(s, was);
+    for (int64_t i = 0; i < x.rows && !st; i++) {
         int64_t row = g->wants[g->done].row;
         for (; g->done < g->m && g->wants[g->done].row == row; g->done++)
             memcpy(g->out + (size_t)g->wants[g->done].place * width, g->wide + (size_t)i * width,

@@ -1,6 +1,7 @@
 /* pool.c - a pool: shards one after another, checked before any row is read, with ids and a fingerprint.
  * What paths mean: sources.c.  Ids: ids.c.  Rows: gather.c, reader.c. */
 #include "pool.h"
+#include "comm.h"
 #include "formats.h"
 #include "ids.h"
 #include "sources.h"
@@ -214,9 +215,7 @@ out:
     return st;
 }
 
-/* ---- public ---- */
-
-sluice_status sluice_pool_open(sluice *s, const sluice_pool_args *a, sluice_pool **out_pool)
+static sluice_status read_pool(sluice *s, const sluice_pool_args *a, sluice_pool **out_pool)
 {
     sluice_status st = SLUICE_OK;
     source_list list = { 0 };
@@ -241,6 +240,19 @@ out:
     sluice_pool_free(pool);
     mem_free(of);
     sources_release(&list);
+    return st;
+}
+
+/* ---- public ---- */
+
+/* Of several ranks one looks at the files. */
+sluice_status sluice_pool_open(sluice *s, const sluice_pool_args *a, sluice_pool **out_pool)
+{
+    sluice_pool *pool = NULL;
+    sluice_status st = comm_agree(s, comm_root(s) ? read_pool(s, a, &pool) : SLUICE_OK);
+    if (!st && comm_size(s) > 1) st = pool_share(s, &pool);
+    if (!st) *out_pool = pool, pool = NULL;
+    if (st && comm_root(s)) sluice_pool_free(pool);
     return st;
 }
 

@@ -29,6 +29,8 @@ struct sluice_pool {
     uint64_t fingerprint;
 };
 
+/* Collective (comm.h): the root's pool becomes everybody's; the others have none before. */
+sluice_status pool_share(sluice *s, sluice_pool **inout_pool);
 const shard *pool_shard_of(const sluice_pool *pool, int64_t row);
 /* Rows of textual ids (decimal integers when the pool has integer ids or none); -1: none.  One pass over the pool's ids
  * however many are asked for, so ask for all at once. */

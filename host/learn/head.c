@@ -58,6 +58,28 @@ out:
     return st;
 }
 
+sluice_status head_copy(sluice *s, const sluice_head *h, sluice_head **out)
+{
+    sluice_status st = SLUICE_OK;
+    TRY(head_new(s, h->line, h->in_shape, h->classes, h->names, out));
+    sluice_head *to = *out;
+    TRY(head_tensors(s, to));
+    for (int i = 0; i < h->layer_count; i++) {
+        int64_t rows, cols;
+        layer_weights(&h->layers[i], &rows, &cols);
+        if (rows == 0) continue;
+        memcpy(to->layers[i].w, h->layers[i].w, (size_t)(rows * cols) * sizeof(float));
+        memcpy(to->layers[i].b, h->layers[i].b, (size_t)rows * sizeof(float));
+    }
+    if (h->mean) {
+        TRY_NEW(to->mean, RAW(s, h->in_width, float));
+        memcpy(to->mean, h->mean, (size_t)h->in_width * sizeof(float));
+    }
+    to->scale = h->scale, to->temperature = h->temperature;
+out:
+    return st;
+}
+
 void sluice_head_free(sluice_head *h)
 {
     if (!h) return;

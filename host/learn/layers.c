@@ -5,12 +5,13 @@
  *   epochs       rows in the order of hash64(seed and epoch, id), whatever order they came in
  *   watched      the calibration loss, without a split the training loss; the weights of its best epoch stay
  *
- * Nothing here depends on the number of threads: rows are sorted, sums are ops' or run over rows ascending in double. */
+ * Nothing here depends on the number of threads or devices: rows are sorted, sums are ops' or run over rows ascending in
+ * double, and several devices share a batch as team.h says. */
 #include "backends.h"
 #include "device.h"
 #include "learn.h"
-#include "network.h"
 #include "philox.h"
+#include "team.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -26,9 +27,7 @@ typedef struct window {
     float *x;     /* [rows, width] gathered by the host */
     int32_t *target;
     bool pinned; /* x */
-    float *seat_x;
-    int32_t *seat_target;
-    double *loss, *seat_loss; /* [batches] */
+    seated_rows seats;
 } window;
 
 enum {
@@ -41,17 +40,18 @@ typedef struct training {
     const train_set *t;
     const sluice_train_args *a;
     sluice_head *h;
-    network *n;
+    team_cut cut;
     window win;
+    team team;
     int64_t *order, train_rows; /* [m] rows trained on, in the order of this epoch, then the calibration split */
     int64_t held_rows;
     int32_t *held_target; /* [held_rows] */
     float *held_logits;   /* [held_rows, classes] of the epoch just ended, where ops compute */
-    float *class_weight;  /* [classes] or NULL, as seat.class_weight where ops compute */
+    float *class_weight;  /* [classes] or NULL */
     struct {
-        float *mean, *class_weight;
+        float *mean;
         int32_t *held_target;
-    } seat;
+    } seat; /* on the first, which judges */
     optimizer o;
     float rate;
     int epochs, batch, best_epoch;
@@ -212,27 +212,24 @@ static sluice_status window_new(training *r)
     sluice_status st = SLUICE_OK;
     sluice *s = r->s;
     window *w = &r->win;
-    int64_t width = r->t->width, batches = 1;
-    if (on_device(s)) batches = WINDOW_BYTES / (int64_t)sizeof(float) / width / r->batch;
-    if (batches > (r->t->m + r->batch - 1) / r->batch) batches = (r->t->m + r->batch - 1) / r->batch;
+    int64_t width = r->t->width, batch = r->cut.batch, batches = 1;
+    if (on_device(s)) batches = WINDOW_BYTES / (int64_t)sizeof(float) / width / batch;
+    if (batches > (r->t->m + batch - 1) / batch) batches = (r->t->m + batch - 1) / batch;
     if (batches < 1) batches = 1;
-    w->rows = batches * r->batch;
+    w->rows = batches * batch;
     TRY_NEW(w->x, mem_raw(s, w->rows, (size_t)width * sizeof(float)));
     TRY_NEW(w->target, RAW(s, w->rows, int32_t));
-    TRY_NEW(w->loss, RAW(s, batches, double));
     w->pinned = dev_pin(s, w->x, (size_t)(w->rows * width) * sizeof(float));
-    TRY_NEW(w->seat_x, dev_seat(s, w->x, w->rows, (size_t)width * sizeof(float)));
-    TRY_NEW(w->seat_target, dev_seat(s, w->target, w->rows, sizeof(int32_t)));
-    TRY_NEW(w->seat_loss, dev_seat(s, w->loss, batches, sizeof(double)));
+    TRY(seated_rows_init(&w->seats, s, r->cut.seats, w->x, w->target, w->rows, width, r->class_weight, r->t->classes));
 out:
     return st;
 }
 
 static void window_release(sluice *s, window *w)
 {
-    dev_unseat(s, w->seat_x, w->x), dev_unseat(s, w->seat_target, w->target), dev_unseat(s, w->seat_loss, w->loss);
+    seated_rows_release(&w->seats);
     dev_unpin(s, w->x, w->pinned);
-    mem_free(w->x), mem_free(w->target), mem_free(w->loss);
+    mem_free(w->x), mem_free(w->target);
 }
 
 static sluice_status seat_all(training *r)
@@ -241,8 +238,8 @@ static sluice_status seat_all(training *r)
     sluice *s = r->s;
     int64_t c = r->t->classes;
     TRY(window_new(r));
+    TRY(team_init(&r->team, &r->win.seats, r->h, r->cut));
     TRY_NEW(r->seat.mean, dev_seat_filled(s, r->h->mean, r->t->width, sizeof(float)));
-    if (r->class_weight) TRY_NEW(r->seat.class_weight, dev_seat_filled(s, r->class_weight, c, sizeof(float)));
     if (r->held_rows == 0) goto out;
     TRY_NEW(r->held_target, RAW(s, r->held_rows, int32_t));
     for (int64_t i = 0; i < r->held_rows; i++) r->held_target[i] = r->t->target[r->order[r->train_rows + i]];
@@ -255,21 +252,21 @@ out:
 static void unseat_all(training *r)
 {
     sluice *s = r->s;
+    team_release(&r->team);
     window_release(s, &r->win);
     dev_free(s, r->held_logits);
     dev_unseat(s, r->seat.mean, r->h ? r->h->mean : NULL);
-    dev_unseat(s, r->seat.class_weight, r->class_weight);
     dev_unseat(s, r->seat.held_target, r->held_target);
 }
 
-/* Rows order[first .. first + rows - 1]. */
+/* Rows order[first .. first + rows - 1], to the first seat. */
 static sluice_status load_window(training *r, int64_t first, int64_t rows)
 {
     sluice_status st = SLUICE_OK;
     const train_set *t = r->t;
-    const window *w = &r->win;
+    window *w = &r->win;
     size_t row_bytes = (size_t)t->width * sizeof(float);
-    sluice_view x = sluice_rows(w->seat_x, SLUICE_F32, rows, t->width);
+    sluice_view x = sluice_rows(w->seats.seat[0].x, SLUICE_F32, rows, t->width);
     int threads = rows * t->width >= PARALLEL_FLOATS ? r->s->threads : 1;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t i = 0; i < rows; i++) {
@@ -277,8 +274,7 @@ static sluice_status load_window(training *r, int64_t first, int64_t rows)
         memcpy(w->x + i * t->width, t->x + row * t->width, row_bytes);
         w->target[i] = t->target[row];
     }
-    TRY(dev_copy(r->s, w->seat_x, w->x, (size_t)rows * row_bytes));
-    TRY(dev_copy(r->s, w->seat_target, w->target, (size_t)rows * sizeof(int32_t)));
+    TRY(seated_rows_load(&w->seats, rows));
     TRY(sluice_op_convert(r->s,
                           &(sluice_op_convert_args){ .x = x, .out = x, .mean = r->seat.mean, .divisor = r->h->scale }));
 out:
@@ -289,24 +285,17 @@ out:
 
 static int64_t at_most(int64_t n, int64_t most) { return n < most ? n : most; }
 
-/* A step for each batch of a loaded window, from row `first` of the epoch. */
+/* A step for each batch of a loaded window. */
 static sluice_status learn_window(training *r, int epoch, progress *g, int64_t rows)
 {
     sluice_status st = SLUICE_OK;
-    const window *w = &r->win;
-    int64_t batches = (r->train_rows + r->batch - 1) / r->batch;
-    for (int64_t at = 0; at < rows; at += r->batch) {
-        net_batch b = { .x = w->seat_x + at * r->t->width,
-                        .target = w->seat_target + at,
-                        .rows = at_most(rows - at, r->batch),
-                        .class_weight = r->seat.class_weight,
-                        .seed = r->a->seed,
-                        .loss = w->seat_loss + at / r->batch };
+    int64_t batch = r->cut.batch, batches = (r->train_rows + batch - 1) / batch;
+    for (int64_t at = 0; at < rows; at += batch) {
+        team_batch b = { .first = at, .rows = at_most(rows - at, batch), .seed = r->a->seed };
         TRY(progress_step(r->s, g, epoch, 0));
         r->o.rate = rate_at(r, r->o.step, r->epochs * batches);
         b.step = (uint64_t)++r->o.step;
-        TRY(network_gradients(r->n, &b));
-        TRY(network_step(r->n, &r->o));
+        TRY(team_learn(&r->team, &b, &r->o));
     }
 out:
     return st;
@@ -320,11 +309,11 @@ static sluice_status run_epoch(training *r, int epoch, progress *g, double *out_
     window *w = &r->win;
     double sum = 0;
     for (int64_t first = 0; first < r->train_rows; first += w->rows) {
-        int64_t rows = at_most(r->train_rows - first, w->rows), batches = (rows + r->batch - 1) / r->batch;
+        int64_t rows = at_most(r->train_rows - first, w->rows);
         TRY(load_window(r, first, rows));
+        TRY(seated_rows_share(&w->seats, rows));
         TRY(learn_window(r, epoch, g, rows));
-        TRY(dev_copy(s, w->loss, w->seat_loss, (size_t)batches * sizeof(double)));
-        for (int64_t b = 0; b < batches; b++) sum += w->loss[b];
+        TRY(team_loss(&r->team, rows, &sum));
     }
     *out_loss = sum / (double)r->train_rows;
     if (!isfinite(*out_loss)) {
@@ -339,11 +328,12 @@ static sluice_status held_logits(training *r)
 {
     sluice_status st = SLUICE_OK;
     const window *w = &r->win;
+    network *n = r->team.seat[0].n;
     for (int64_t first = 0; first < r->held_rows; first += w->rows) {
         int64_t rows = at_most(r->held_rows - first, w->rows);
         TRY(load_window(r, r->train_rows + first, rows));
-        for (int64_t at = 0; at < rows; at += r->batch)
-            TRY(network_logits(r->n, w->seat_x + at * r->t->width, at_most(rows - at, r->batch),
+        for (int64_t at = 0; at < rows; at += n->rows)
+            TRY(network_logits(n, w->seats.seat[0].x + at * r->t->width, at_most(rows - at, n->rows),
                                r->held_logits + (first + at) * r->t->classes));
     }
 out:
@@ -358,7 +348,7 @@ static sluice_status held_loss(training *r, double *out_loss)
     TRY(sluice_op_loss(
         r->s, &(sluice_op_loss_args){ .logits = sluice_rows(r->held_logits, SLUICE_F32, r->held_rows, r->t->classes),
                                       .target = r->seat.held_target,
-                                      .weight = r->seat.class_weight,
+                                      .weight = r->win.seats.seat[0].class_weight,
                                       .out_sum = &sum }));
     *out_loss = sum / (double)r->held_rows;
 out:
@@ -377,6 +367,7 @@ static sluice_status run_epochs(training *r)
     sluice_status st = SLUICE_OK;
     sluice *s = r->s;
     keyed *scratch = NULL;
+    network *n = r->team.seat[0].n; /* all have the same weights */
     int patience = r->a->patience > 0 ? r->a->patience : PATIENCE;
     progress g;
     progress_begin(&g, "train", "epochs", r->epochs);
@@ -390,12 +381,12 @@ static sluice_status run_epochs(training *r)
         TRY(log_epoch(r, epoch, loss, watched));
         if (epoch == 0 || watched < r->best_loss) {
             r->best_loss = watched, r->best_epoch = epoch;
-            TRY(network_keep(r->n));
+            TRY(network_keep(n));
         }
         TRY(progress_step(s, &g, epoch + 1, 0));
     }
-    TRY(network_restore(r->n));
-    TRY(network_save(r->n));
+    TRY(network_restore(n));
+    TRY(network_save(n));
     progress_end(s, &g);
 out:
     mem_free(scratch);
@@ -465,7 +456,7 @@ out:
     return st;
 }
 
-static sluice_status fit(training *r)
+static sluice_status fit(training *r, int blocks)
 {
     sluice_status st = SLUICE_OK;
     sluice *s = r->s;
@@ -478,9 +469,8 @@ static sluice_status fit(training *r)
     TRY(standardise(r));
     TRY(split(r));
     TRY(weigh_classes(r));
-    TRY(network_new(s, r->h, r->batch, &r->n));
-    network_init(r->n, r->a->seed);
-    TRY(network_load(r->n));
+    head_start(r->h, r->a->seed);
+    r->cut = team_cut_of(s, r->h, at_most(r->batch, r->train_rows), blocks);
     TRY(seat_all(r));
     if (r->a->loss_log) {
         TRY(outfile_open(s, r->a->loss_log, true, &r->log));
@@ -498,13 +488,13 @@ out:
     return st;
 }
 
-sluice_status train_layers(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head)
+sluice_status train_layers(sluice *s, const train_set *t, const sluice_train_args *a, int blocks,
+                           sluice_head **out_head)
 {
     training r = { .s = s, .t = t, .a = a };
-    sluice_status st = fit(&r);
+    sluice_status st = fit(&r, blocks);
     outfile_abort(r.log);
     unseat_all(&r);
-    network_free(r.n);
     if (st == SLUICE_OK) *out_head = r.h;
     else sluice_head_free(r.h);
     mem_free(r.order), mem_free(r.held_target), mem_free(r.class_weight);

@@ -17,14 +17,26 @@ typedef struct train_set {
     uint64_t fingerprint;
 } train_set;
 
-/* train.c: drops classes without labels, lets one of the other two fit, records the rows. */
+/* train.c: drops classes without labels, lets one of the other two fit, records the rows.
+ * blocks: of a batch on devices (team.h), 0: by its work. */
 sluice_status train_head(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head);
+/* The same, and where a->pseudo is given in *out_self what self-training makes of it; NULL: in its place. */
+sluice_status train_heads(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_self,
+                          sluice_head **out_head);
+/* sluice_train() with both. */
+sluice_status train_both(sluice *s, const sluice_pool *pool, const sluice_train_args *a, sluice_head **out_self,
+                         sluice_head **out_head);
 sluice_status train_linear(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head);
-sluice_status train_layers(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head);
+sluice_status train_layers(sluice *s, const train_set *t, const sluice_train_args *a, int blocks,
+                           sluice_head **out_head);
+
+/* pseudo.c: h becomes the head that is fitted to t and to what h says of a->pseudo; E_USAGE, E_SHAPE where that cannot be. */
+sluice_status self_train(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head *h);
+sluice_status self_train_check(sluice *s, const train_set *t, const sluice_train_args *a);
 
 /* L-BFGS on sum_i weight * CE + |W|^2/(2C), intercept free; w [c, d], b [c] start values in, solution out. */
 typedef struct linear_fit {
-    const linear_rows *rows; /* of them first .. first + m - 1 */
+    const seated_rows *rows; /* of them first .. first + m - 1 */
     int64_t first, m;
     double l2;          /* C */
     int max_iterations; /* 0: 500 */
@@ -34,6 +46,9 @@ typedef struct linear_fit {
     double objective; /* out */
 } linear_fit;
 sluice_status lbfgs_fit(sluice *s, linear_fit *f);
+/* Fits h's weights, from where they are, to rows x [m, width] that are standardised, with C fit->l2; the rest of h stays. */
+sluice_status linear_refit(sluice *s, sluice_head *h, float *x, int32_t *target, int64_t m, const char *class_weights,
+                           linear_fit *fit);
 
 /* Fold (0 .. folds-1) of each id by hash64(seed, id). */
 void fold_assign(uint64_t seed, const uint64_t *ids, int64_t m, int folds, int32_t *fold);

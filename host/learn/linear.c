@@ -39,7 +39,7 @@ typedef struct linear_run {
     int64_t *order;      /* [m] row of each place of the layout's first part */
     float *x;            /* [layout_rows, width] standardised */
     int32_t *target;     /* [layout_rows] */
-    linear_rows rows;    /* x, target and class_weight where ops compute */
+    seated_rows rows;    /* x, target and class_weight where ops compute */
     int64_t layout_rows;
     int folds;
     fold fold[FOLDS];
@@ -152,11 +152,10 @@ out:
 
 /* An evaluation on several devices hands m x classes logits around for 4 x width operations each, which pays where both
  * are large; by the rates of links and multipliers, nothing was timed. */
-static int seats_for(const linear_run *r)
+static int seats_for(const sluice *s, int64_t m, int64_t width, int classes)
 {
-    const train_set *t = r->t;
-    bool large = t->width >= SHARED_WIDTH && (double)t->m * t->classes >= SHARED_LOGITS;
-    return large && on_device(r->s) ? r->s->devices : 1;
+    bool large = width >= SHARED_WIDTH && (double)m * classes >= SHARED_LOGITS;
+    return large && on_device(s) ? s->devices : 1;
 }
 
 static sluice_status lay_out(linear_run *r, uint64_t seed)
@@ -172,15 +171,15 @@ static sluice_status lay_out(linear_run *r, uint64_t seed)
     set_folds(r, start);
     TRY_NEW(r->x, mem_raw(r->s, r->layout_rows, sizeof(float) * (size_t)t->width));
     TRY_NEW(r->target, RAW(r->s, r->layout_rows, int32_t));
-    TRY(linear_rows_init(&r->rows, r->s, seats_for(r), r->x, r->target, r->layout_rows, t->width, r->class_weight,
-                         t->classes));
+    TRY(seated_rows_init(&r->rows, r->s, seats_for(r->s, t->m, t->width, t->classes), r->x, r->target, r->layout_rows,
+                         t->width, r->class_weight, t->classes));
     TRY_NEW(r->held_target, RAW(r->s, t->m, int32_t));
     for (int64_t i = 0; i < r->layout_rows; i++) {
         int64_t row = r->order[i < t->m ? i : i - t->m];
         standardise(r, row, r->x + i * t->width);
         r->target[i] = t->target[row];
     }
-    TRY(linear_rows_send(&r->rows, r->layout_rows));
+    TRY(seated_rows_send(&r->rows, r->layout_rows));
     for (int f = 0; f < r->folds; f++) {
         TRY(open_fold(r, &r->fold[f]));
         if (r->fold[f].held_rows > largest) largest = r->fold[f].held_rows;
@@ -297,21 +296,24 @@ static sluice_status fit_all(linear_run *r, linear_fit *fit)
         standardise(r, i, r->x + i * t->width);
         r->target[i] = t->target[i];
     }
-    sluice_status st = linear_rows_send(&r->rows, t->m);
+    sluice_status st = seated_rows_send(&r->rows, t->m);
     if (st) return st;
     *fit = (linear_fit){ .rows = &r->rows, .m = t->m, .l2 = r->c, .w = r->w, .b = r->b };
     return lbfgs_fit(r->s, fit);
 }
 
-static sluice_status set_class_weight(linear_run *r, const char *rule)
+/* *out [classes], NULL without a rule. */
+static sluice_status weigh_classes(sluice *s, const char *rule, const int32_t *target, int64_t m, int classes,
+                                   float **out)
 {
     sluice_status st = SLUICE_OK;
-    const train_set *t = r->t;
-    if (!rule) goto out;
-    TRY_NEW(r->class_weight, NEW(r->s, t->classes, float));
-    for (int64_t i = 0; i < t->m; i++) r->class_weight[t->target[i]] += 1;
-    for (int j = 0; j < t->classes; j++)
-        r->class_weight[j] = (float)((double)t->m / ((double)t->classes * (double)r->class_weight[j]));
+    float *weight;
+    *out = NULL;
+    if (!rule) return SLUICE_OK;
+    TRY_NEW(weight, NEW(s, classes, float));
+    *out = weight;
+    for (int64_t i = 0; i < m; i++) weight[target[i]] += 1;
+    for (int j = 0; j < classes; j++) weight[j] = (float)((double)m / ((double)classes * (double)weight[j]));
 out:
     return st;
 }
@@ -356,7 +358,7 @@ out:
 
 static void run_release(linear_run *r)
 {
-    linear_rows_release(&r->rows);
+    seated_rows_release(&r->rows);
     dev_free(r->s, r->packed);
     mem_free(r->mean), mem_free(r->class_weight), mem_free(r->order), mem_free(r->x), mem_free(r->target);
     mem_free(r->held_target), mem_free(r->held), mem_free(r->held_best), mem_free(r->scratch);
@@ -371,7 +373,7 @@ sluice_status train_linear(sluice *s, const train_set *t, const sluice_train_arg
     linear_run r = { .s = s, .t = t, .c = a->l2 > 0 ? a->l2 : NO_FOLD_C, .path = json_array() };
     linear_fit fit;
     TRY(measure(&r));
-    TRY(set_class_weight(&r, a->class_weights));
+    TRY(weigh_classes(s, a->class_weights, t->target, t->m, t->classes, &r.class_weight));
     TRY_NEW(r.w, NEW(s, t->classes * t->width, float));
     TRY_NEW(r.b, NEW(s, t->classes, float));
     TRY(lay_out(&r, a->seed));
@@ -380,5 +382,24 @@ sluice_status train_linear(sluice *s, const train_set *t, const sluice_train_arg
     TRY(make_head(&r, a, &fit, out_head));
 out:
     run_release(&r);
+    return st;
+}
+
+sluice_status linear_refit(sluice *s, sluice_head *h, float *x, int32_t *target, int64_t m, const char *class_weights,
+                           linear_fit *fit)
+{
+    sluice_status st = SLUICE_OK;
+    seated_rows rows = { 0 };
+    float *class_weight = NULL;
+    int64_t d = h->in_width;
+    TRY(weigh_classes(s, class_weights, target, m, h->classes, &class_weight));
+    TRY(seated_rows_init(&rows, s, seats_for(s, m, d, h->classes), x, target, m, d, class_weight, h->classes));
+    TRY(seated_rows_send(&rows, m));
+    fit->rows = &rows, fit->m = m, fit->w = h->layers[0].w, fit->b = h->layers[0].b;
+    TRY(lbfgs_fit(s, fit));
+    TRY(head_prepare(s, h));
+out:
+    seated_rows_release(&rows);
+    mem_free(class_weight);
     return st;
 }

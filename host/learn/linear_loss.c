@@ -4,85 +4,9 @@
  *     all       gather: parts of all seats ─▶ logits [m, classes] ─▶ loss ─▶ gradient of the logits
  *     seat i    product of its classes' columns with the rows ─▶ gradient of its weights
  *
- * Every seat computes the whole loss, which is little beside the products, so that nothing goes back.  Results leave only
- * when all seats have their work: a copy to the host waits for its device. */
+ * Every seat computes the whole loss, which is little beside the products, so that nothing goes back. */
 #include "linear_loss.h"
-#include "backends.h"
 #include "device.h"
-
-#include <string.h>
-
-/* ---- seats ---- */
-
-static sluice_status seat_new(linear_rows *r, row_seat *p)
-{
-    sluice_status st = SLUICE_OK;
-    sluice *s = r->s;
-    TRY_NEW(p->x, dev_seat(s, r->x, r->rows, sizeof(float) * (size_t)r->width));
-    TRY_NEW(p->target, dev_seat(s, r->target, r->rows, sizeof(int32_t)));
-    if (r->class_weight) TRY_NEW(p->class_weight, dev_seat_filled(s, r->class_weight, r->classes, sizeof(float)));
-out:
-    return st;
-}
-
-/* Ops run on a seat's device until exec is put back. */
-static sluice_exec sit(sluice *s, const row_seat *p)
-{
-    sluice_exec was = s->exec;
-    s->exec = p->exec;
-    return was;
-}
-
-sluice_status linear_rows_init(linear_rows *r, sluice *s, int seats, float *x, int32_t *target, int64_t rows,
-                               int64_t width, float *class_weight, int classes)
-{
-    sluice_status st = SLUICE_OK;
-    *r = (linear_rows){ s, x, target, class_weight, rows, width, classes, 0, NULL };
-    TRY_NEW(r->seat, NEW(s, seats, row_seat));
-    for (int i = 0; i < seats; i++) {
-        row_seat *p = &r->seat[i];
-        if (i == 0) p->exec = s->exec;
-        else TRY(exec_new(s, i, &p->exec));
-        r->seats++;
-        sluice_exec was = sit(s, p);
-        st = seat_new(r, p);
-        s->exec = was;
-        if (st) goto out;
-        p->exec.deferred = seats > 1; /* one device must not wait for another */
-    }
-out:
-    return st;
-}
-
-void linear_rows_release(linear_rows *r)
-{
-    for (int i = 0; i < r->seats; i++) {
-        row_seat *p = &r->seat[i];
-        sluice_exec was = sit(r->s, p);
-        dev_unseat(r->s, p->x, r->x), dev_unseat(r->s, p->target, r->target);
-        dev_unseat(r->s, p->class_weight, r->class_weight);
-        r->s->exec = was;
-        if (i > 0) exec_free(r->s, &p->exec);
-    }
-    mem_free(r->seat);
-    *r = (linear_rows){ 0 };
-}
-
-sluice_status linear_rows_send(linear_rows *r, int64_t rows)
-{
-    sluice_status st = SLUICE_OK;
-    sluice_exec *exec[MAX_DEVICES];
-    void *x[MAX_DEVICES], *target[MAX_DEVICES];
-    size_t x_bytes = (size_t)rows * sizeof(float) * (size_t)r->width, target_bytes = (size_t)rows * sizeof(int32_t);
-    TRY(dev_copy(r->s, r->seat[0].x, r->x, x_bytes));
-    TRY(dev_copy(r->s, r->seat[0].target, r->target, target_bytes));
-    if (r->seats == 1) goto out;
-    for (int i = 0; i < r->seats; i++) exec[i] = &r->seat[i].exec, x[i] = r->seat[i].x, target[i] = r->seat[i].target;
-    TRY(r->s->backend->broadcast(exec, r->seats, x, x_bytes));
-    TRY(r->s->backend->broadcast(exec, r->seats, target, target_bytes));
-out:
-    return st;
-}
 
 /* ---- shares of the classes ---- */
 
@@ -97,7 +21,7 @@ typedef struct share {
 } share;
 
 struct linear_loss {
-    const linear_rows *rows;
+    const seated_rows *rows;
     int64_t first, m, columns; /* of a part: rows of 64 bytes */
     share *share;              /* [seats] */
 };
@@ -109,20 +33,9 @@ static sluice_status on_all(linear_loss *l, seat_work *work, const void *arg)
     sluice_status st = SLUICE_OK;
     sluice *s = l->rows->s;
     for (int i = 0; i < l->rows->seats && !st; i++) {
-        sluice_exec was = sit(s, &l->rows->seat[i]);
+        sluice_exec was = row_seat_take(s, &l->rows->seat[i]);
         st = work(l, &l->rows->seat[i], &l->share[i], arg);
         s->exec = was;
-    }
-    return st;
-}
-
-/* Also after a failure: what was begun may still use memory of the host. */
-static sluice_status wait_all(linear_loss *l, sluice_status st)
-{
-    sluice *s = l->rows->s;
-    for (int i = 0; i < l->rows->seats && l->rows->seats > 1; i++) {
-        sluice_status late = s->backend->wait(&l->rows->seat[i].exec);
-        st = st ? st : late;
     }
     return st;
 }
@@ -156,7 +69,7 @@ static sluice_status share_release(linear_loss *l, const row_seat *p, share *q, 
     return SLUICE_OK;
 }
 
-sluice_status linear_loss_new(const linear_rows *rows, int64_t first, int64_t m, linear_loss **out_l)
+sluice_status linear_loss_new(const seated_rows *rows, int64_t first, int64_t m, linear_loss **out_l)
 {
     sluice_status st = SLUICE_OK;
     sluice *s = rows->s;
@@ -204,14 +117,12 @@ out:
     return st;
 }
 
-static sluice_status gather_parts(linear_loss *l)
+static sluice_status gather_parts(const linear_loss *l)
 {
-    sluice_exec *exec[MAX_DEVICES];
     const void *part[MAX_DEVICES];
     void *all[MAX_DEVICES];
-    for (int i = 0; i < l->rows->seats; i++)
-        exec[i] = &l->rows->seat[i].exec, part[i] = l->share[i].part, all[i] = l->share[i].all;
-    return l->rows->s->backend->gather(exec, l->rows->seats, part, all, (size_t)(l->m * l->columns) * sizeof(float));
+    for (int i = 0; i < l->rows->seats; i++) part[i] = l->share[i].part, all[i] = l->share[i].all;
+    return seated_rows_gather(l->rows, part, all, (size_t)(l->m * l->columns) * sizeof(float));
 }
 
 /* Parts side by side. */
@@ -257,7 +168,7 @@ sluice_status linear_loss_value(linear_loss *l, const float *w, const float *b, 
     if (!st && l->rows->seats > 1) st = gather_parts(l);
     if (!st) st = on_all(l, loss_of, NULL);
     if (!st) st = on_all(l, fetch_sum, &out_sum);
-    return wait_all(l, st);
+    return seated_rows_wait(l->rows, st);
 }
 
 /* ---- gradient ---- */
@@ -294,5 +205,5 @@ sluice_status linear_loss_gradient(linear_loss *l, float *out_w, float *out_b)
 {
     sluice_status st = on_all(l, gradient_share, NULL);
     if (!st) st = on_all(l, fetch_gradient, &(gradient){ out_w, out_b });
-    return wait_all(l, st);
+    return seated_rows_wait(l->rows, st);
 }

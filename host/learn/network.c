@@ -33,7 +33,7 @@ static void carve_layer(network *n, int i, carver *c)
     p->l = *own;
     p->weights = rows * cols, p->biases = rows;
     p->fused = own->kind == LAYER_RELU && i > 0 && is_product(own - 1);
-    if (!in_place(own)) p->y = carve(c, n->batch * own->out_width, sizeof(float));
+    if (!in_place(own)) p->y = carve(c, n->rows * own->out_width, sizeof(float));
     else p->y = i > 0 ? n->layers[i - 1].y : NULL; /* below all others: the rows themselves */
     if (rows == 0) return;
     if (own->kind == LAYER_DENSE && i > n->first)
@@ -41,7 +41,6 @@ static void carve_layer(network *n, int i, carver *c)
     p->l.packed = carve(c, (int64_t)sluice_packed_floats(rows, cols), sizeof(float));
     p->l.w = carve(c, rows * (cols + 1), sizeof(float));
     p->l.b = p->l.w ? p->l.w + p->weights : NULL;
-    p->grad = carve(c, rows * (cols + 1), sizeof(float));
     p->m = carve(c, rows * (cols + 1), sizeof(float));
     p->v = carve(c, rows * (cols + 1), sizeof(float));
     p->best = carve(c, rows * (cols + 1), sizeof(float));
@@ -52,23 +51,37 @@ static void lay_out(network *n, carver *c)
     int64_t widest = n->h->in_width;
     for (int i = 0; i < n->h->layer_count; i++)
         if (n->h->layers[i].out_width > widest) widest = n->h->layers[i].out_width;
-    n->g = carve(c, n->batch * widest, sizeof(float));
-    n->g_next = carve(c, n->batch * widest, sizeof(float));
+    n->g = carve(c, n->rows * widest, sizeof(float));
+    n->g_next = carve(c, n->rows * widest, sizeof(float));
     for (int i = 0; i < n->h->layer_count; i++) carve_layer(n, i, c);
+    n->part = n->all = carve(c, n->slots * n->gradients, sizeof(float));
+    if (n->blocks > n->slots) n->all = carve(c, n->blocks * n->gradients, sizeof(float));
 }
 
-sluice_status network_new(sluice *s, sluice_head *h, int64_t batch, network **out_n)
+/* The layers' gradients one after another. */
+static void place_gradients(network *n)
+{
+    for (int i = 0; i < n->h->layer_count; i++) {
+        int64_t rows, cols;
+        layer_weights(&n->h->layers[i], &rows, &cols);
+        n->layers[i].grad = n->gradients;
+        n->gradients += (rows * (cols + 1) + 15) / 16 * 16;
+    }
+}
+
+sluice_status network_new(sluice *s, sluice_head *h, int64_t rows, int slots, int blocks, network **out_n)
 {
     sluice_status st = SLUICE_OK;
     network *n = NULL;
     carver count = { 0 }, take = { 0 };
     TRY_NEW(n, NEW(s, 1, network));
-    n->s = s, n->h = h, n->batch = batch;
+    n->s = s, n->h = h, n->rows = rows, n->slots = slots, n->blocks = blocks;
     TRY_NEW(n->layers, NEW(s, h->layer_count, net_layer));
     while (!is_product(&h->layers[n->first])) n->first++; /* the last layer is DENSE */
+    place_gradients(n);
     lay_out(n, &count);
-    TRY_NEW(n->block, dev_new(s, (int64_t)count.used, 1));
-    take.block = n->block;
+    TRY_NEW(n->memory, dev_new(s, (int64_t)count.used, 1));
+    take.block = n->memory;
     lay_out(n, &take);
     *out_n = n, n = NULL;
 out:
@@ -79,28 +92,28 @@ out:
 void network_free(network *n)
 {
     if (!n) return;
-    dev_free(n->s, n->block);
+    dev_free(n->s, n->memory);
     mem_free(n->layers);
     mem_free(n);
 }
 
 /* ---- weights ---- */
 
-void network_init(network *n, uint64_t seed)
+void head_start(sluice_head *h, uint64_t seed)
 {
-    for (int i = 0; i < n->h->layer_count; i++) {
-        const net_layer *p = &n->layers[i];
-        const layer *own = &n->h->layers[i];
-        if (!p->biases) continue;
-        bool relu = i + 1 < n->h->layer_count && own[1].kind == LAYER_RELU;
-        int64_t fan_in = p->weights / p->biases;
+    for (int i = 0; i < h->layer_count; i++) {
+        const layer *own = &h->layers[i];
+        int64_t rows, fan_in;
+        layer_weights(own, &rows, &fan_in);
+        if (!rows) continue;
+        bool relu = i + 1 < h->layer_count && own[1].kind == LAYER_RELU;
         float limit = (float)sqrt((relu ? 6.0 : 3.0) / (double)fan_in);
         uint32_t word[4] = { 0 };
-        for (int64_t j = 0; j < p->weights; j++) {
+        for (int64_t j = 0; j < rows * fan_in; j++) {
             if (j % 4 == 0) ex_random4(seed, EX_INIT, (uint64_t)(j / 4), (uint32_t)i, word);
             own->w[j] = ((float)(word[j % 4] >> 8) * 0x1p-23f - 1.0f) * limit;
         }
-        memset(own->b, 0, (size_t)p->biases * sizeof(float));
+        memset(own->b, 0, (size_t)rows * sizeof(float));
     }
 }
 
@@ -179,17 +192,18 @@ static sluice_pooling pooling_of(const layer *l)
 }
 
 /* Each dropout layer has masks of its own; the backward pass draws them again. */
-static sluice_status drop(network *n, int i, float *x, const net_batch *b)
+static sluice_status drop(network *n, int i, float *x, const net_block *b)
 {
     const layer *l = &n->layers[i].l;
     return sluice_op_dropout(n->s, &(sluice_op_dropout_args){ .x = sluice_rows(x, SLUICE_F32, b->rows, l->out_width),
                                                               .rate = l->rate,
                                                               .seed = b->seed ^ ex_mix64((uint64_t)i + 1),
-                                                              .step = b->step });
+                                                              .step = b->step,
+                                                              .first = b->first });
 }
 
 /* drops: whose masks, or NULL for none. */
-static sluice_status forward_layer(network *n, int i, float *x, int64_t rows, const net_batch *drops)
+static sluice_status forward_layer(network *n, int i, float *x, int64_t rows, const net_block *drops)
 {
     net_layer *p = &n->layers[i];
     float *in = i > 0 ? n->layers[i - 1].y : x;
@@ -200,7 +214,7 @@ static sluice_status forward_layer(network *n, int i, float *x, int64_t rows, co
     return layer_run(n->s, &p->l, relu, in, rows, p->y);
 }
 
-static sluice_status forward(network *n, float *x, int64_t rows, const net_batch *drops)
+static sluice_status forward(network *n, float *x, int64_t rows, const net_block *drops)
 {
     sluice_status st = SLUICE_OK;
     for (int i = 0; i < n->h->layer_count && !st; i++) st = forward_layer(n, i, x, rows, drops);
@@ -222,13 +236,14 @@ static void swap_gradients(network *n)
     n->g = n->g_next, n->g_next = g;
 }
 
-static sluice_status backward_product(network *n, int i, sluice_view x, sluice_view g)
+/* grad: of the block. */
+static sluice_status backward_product(network *n, int i, sluice_view x, sluice_view g, float *grad)
 {
     sluice_status st = SLUICE_OK;
     const net_layer *p = &n->layers[i];
     const layer *l = &p->l;
     sluice_view below = sluice_rows(n->g_next, SLUICE_F32, g.rows, l->in_width);
-    float *dw = p->grad, *db = p->grad + p->weights;
+    float *dw = grad + p->grad, *db = dw + p->weights;
     if (l->kind == LAYER_CONV)
         TRY(sluice_op_conv_weight(
             n->s, &(sluice_op_conv_weight_args){ .shape = l->conv, .g = g, .x = x, .out = dw, .bias = db }));
@@ -248,7 +263,7 @@ out:
     return st;
 }
 
-static sluice_status backward_layer(network *n, int i, const net_batch *b)
+static sluice_status backward_layer(network *n, int i, const net_block *b, float *grad)
 {
     const net_layer *p = &n->layers[i];
     const layer *l = &p->l;
@@ -257,7 +272,7 @@ static sluice_status backward_layer(network *n, int i, const net_batch *b)
     sluice_status st;
     switch (l->kind) {
     case LAYER_CONV:
-    case LAYER_DENSE: return backward_product(n, i, x, g);
+    case LAYER_DENSE: return backward_product(n, i, x, g, grad);
     case LAYER_POOL:
     case LAYER_GAP:
         st = sluice_op_upsample(
@@ -279,7 +294,7 @@ static sluice_status backward_layer(network *n, int i, const net_batch *b)
     return SLUICE_OK;
 }
 
-static sluice_status pass(network *n, const net_batch *b)
+static sluice_status pass(network *n, const net_block *b, float *grad)
 {
     sluice_status st = SLUICE_OK;
     int last = n->h->layer_count - 1;
@@ -288,55 +303,70 @@ static sluice_status pass(network *n, const net_batch *b)
         n->s, &(sluice_op_loss_args){ .logits = sluice_rows(n->layers[last].y, SLUICE_F32, b->rows, n->h->classes),
                                       .target = b->target,
                                       .weight = b->class_weight,
-                                      .grad_scale = 1.0f / (float)b->rows,
+                                      .grad_scale = 1.0f / (float)b->batch,
                                       .grad = sluice_rows(n->g, SLUICE_F32, b->rows, n->h->classes),
                                       .out_sum = b->loss }));
-    for (int i = last; i >= n->first; i--) TRY(backward_layer(n, i, b));
+    for (int i = last; i >= n->first; i--) TRY(backward_layer(n, i, b, grad));
 out:
     return st;
 }
 
 /* Gradients decide no pick by themselves: a GPU's libraries may compute them. */
-sluice_status network_gradients(network *n, const net_batch *b)
+sluice_status network_gradients(network *n, const net_block *b, int slot)
 {
     sluice_math math = n->s->exec.math;
     if (math == SLUICE_MATH_EXACT) n->s->exec.math = SLUICE_MATH_LIBRARY;
-    sluice_status st = pass(n, b);
+    sluice_status st = pass(n, b, n->part + slot * n->gradients);
     n->s->exec.math = math;
     return st;
 }
 
 /* ---- step ---- */
 
-static sluice_status step_tensor(sluice *s, const optimizer *o, float *w, const float *grad, float *m, float *v,
-                                 int64_t count, float decay)
+/* A tensor's weights, averages and gradients. */
+typedef struct tensor {
+    float *w, *m, *v;
+    const float *grad; /* of the first block */
+    int64_t count;
+} tensor;
+
+static sluice_status step_tensor(const network *n, const optimizer *o, const tensor *t, float decay, int blocks)
 {
     if (o->sgd)
-        return sluice_op_sgd(
-            s, &(sluice_op_sgd_args){
-                   .w = w, .grad = grad, .m = m, .count = count, .rate = o->rate, .momentum = 0.9f, .decay = decay });
-    return sluice_op_adam(s, &(sluice_op_adam_args){ .w = w,
-                                                     .grad = grad,
-                                                     .m = m,
-                                                     .v = v,
-                                                     .count = count,
-                                                     .step = o->step,
-                                                     .rate = o->rate,
-                                                     .beta1 = 0.9f,
-                                                     .beta2 = 0.999f,
-                                                     .epsilon = 1e-8f,
-                                                     .decay = decay });
+        return sluice_op_sgd(n->s, &(sluice_op_sgd_args){ .w = t->w,
+                                                          .grad = t->grad,
+                                                          .more = blocks - 1,
+                                                          .apart = n->gradients,
+                                                          .m = t->m,
+                                                          .count = t->count,
+                                                          .rate = o->rate,
+                                                          .momentum = 0.9f,
+                                                          .decay = decay });
+    return sluice_op_adam(n->s, &(sluice_op_adam_args){ .w = t->w,
+                                                        .grad = t->grad,
+                                                        .more = blocks - 1,
+                                                        .apart = n->gradients,
+                                                        .m = t->m,
+                                                        .v = t->v,
+                                                        .count = t->count,
+                                                        .step = o->step,
+                                                        .rate = o->rate,
+                                                        .beta1 = 0.9f,
+                                                        .beta2 = 0.999f,
+                                                        .epsilon = 1e-8f,
+                                                        .decay = decay });
 }
 
-sluice_status network_step(network *n, const optimizer *o)
+sluice_status network_step(network *n, const optimizer *o, int blocks)
 {
     sluice_status st = SLUICE_OK;
     for (int i = n->first; i < n->h->layer_count; i++) {
         const net_layer *p = &n->layers[i];
         int64_t k = p->weights;
+        const float *grad = n->all + p->grad;
         if (!p->biases) continue;
-        TRY(step_tensor(n->s, o, p->l.w, p->grad, p->m, p->v, k, o->decay));
-        TRY(step_tensor(n->s, o, p->l.b, p->grad + k, p->m + k, p->v + k, p->biases, 0));
+        TRY(step_tensor(n, o, &(tensor){ p->l.w, p->m, p->v, grad, k }, o->decay, blocks));
+        TRY(step_tensor(n, o, &(tensor){ p->l.b, p->m + k, p->v + k, grad + k, p->biases }, 0, blocks));
     }
     TRY(pack_weights(n));
 out:

@@ -68,18 +68,43 @@ out:
     return st;
 }
 
+/* self-trained, in a copy where out_self asks for both. */
+static sluice_status go_on_alone(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head *h,
+                                 sluice_head **out_self)
+{
+    sluice_status st = SLUICE_OK;
+    sluice_head *copy = NULL;
+    if (!out_self) return self_train(s, t, a, h);
+    TRY(head_copy(s, h, &copy));
+    copy->l2 = h->l2;
+    TRY(head_prepare(s, copy));
+    TRY(self_train(s, t, a, copy));
+    *out_self = copy, copy = NULL;
+out:
+    sluice_head_free(copy);
+    return st;
+}
+
 sluice_status train_head(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head)
+{
+    return train_heads(s, t, a, NULL, out_head);
+}
+
+sluice_status train_heads(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_self,
+                          sluice_head **out_head)
 {
     sluice_status st = SLUICE_OK;
     sluice_head *h = NULL;
     class_subset u = { 0 };
     const char *line = a->layers ? a->layers : "linear";
     TRY(check_args(s, t, a));
+    TRY(self_train_check(s, t, a));
     TRY(subset_of(s, t, &u));
     train_set known = *t;
     known.target = u.target, known.names = u.names, known.classes = u.classes;
-    TRY(strcmp(line, "linear") == 0 ? train_linear(s, &known, a, &h) : train_layers(s, &known, a, &h));
+    TRY(strcmp(line, "linear") == 0 ? train_linear(s, &known, a, &h) : train_layers(s, &known, a, 0, &h));
     TRY(record_rows(s, &known, h));
+    if (a->pseudo) TRY(go_on_alone(s, &known, a, h, out_self));
     *out_head = h, h = NULL;
 out:
     sluice_head_free(h);
@@ -130,8 +155,8 @@ out:
     return st;
 }
 
-static sluice_status train_from_pool(sluice *s, const sluice_pool *pool, const sluice_train_args *a,
-                                     sluice_head **out_head)
+sluice_status train_both(sluice *s, const sluice_pool *pool, const sluice_train_args *a, sluice_head **out_self,
+                         sluice_head **out_head)
 {
     sluice_status st = SLUICE_OK;
     gathered g = { 0 };
@@ -148,7 +173,7 @@ static sluice_status train_from_pool(sluice *s, const sluice_pool *pool, const s
                     .names = l->names,
                     .fingerprint = pool->fingerprint };
     memcpy(t.shape, pool->shape, sizeof t.shape);
-    TRY(train_head(s, &t, a, out_head));
+    TRY(train_heads(s, &t, a, out_self, out_head));
 out:
     gathered_release(&g);
     return st;
@@ -160,7 +185,7 @@ sluice_status sluice_train(sluice *s, const sluice_pool *pool, const sluice_trai
     memcpy(&a, args, args->size < sizeof a ? args->size : sizeof a);
     fp_state fp = fp_enter();
     s->error[0] = 0;
-    sluice_status st = train_from_pool(s, pool, &a, out_head);
+    sluice_status st = train_both(s, pool, &a, NULL, out_head);
     fp_leave(fp);
     return st;
 }

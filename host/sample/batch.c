@@ -1,6 +1,7 @@
 /* batch.c - see batch.h. */
 #include "batch.h"
 
+#include "device.h"
 #include "exact.h"
 
 #include <string.h>
@@ -81,26 +82,33 @@ void batch_take(batch *b, int64_t i, float score)
     if (b->turns && ++b->turns[(int64_t)b->prediction[i]] >= b->turn) end_turn(b, (int64_t)b->prediction[i]);
 }
 
-sluice_status nearest_distances(sluice *s, const float *x, int64_t n, const float *y, int64_t m, int64_t d,
-                                float *out_distance)
+sluice_status nearest_rows(sluice *s, const float *x, int64_t n, const float *y, int64_t m, int64_t d, int64_t k,
+                           float *out_distance, int32_t *out_index)
 {
     sluice_status st = SLUICE_OK;
-    float *packed = NULL;
-    int32_t *index = NULL;
-    for (int64_t i = 0; i < n; i++) out_distance[i] = ex_inf();
-    if (!m || !n) return SLUICE_OK;
-    TRY_NEW(packed, mem_raw(s, (m + 15) / 16 * 16, (size_t)(d ? d : 1) * sizeof *packed));
-    TRY_NEW(index, RAW(s, n, int32_t));
+    float *packed;
     sluice_view rows = sluice_rows(y, SLUICE_F32, m, d);
+    TRY_NEW(packed, dev_new(s, (m + 15) / 16 * 16, (size_t)(d ? d : 1) * sizeof *packed));
     TRY(sluice_op_pack(s, &(sluice_op_pack_args){ .w = rows, .out = packed }));
     TRY(sluice_op_nearest(s, &(sluice_op_nearest_args){ .x = sluice_rows(x, SLUICE_F32, n, d),
                                                         .y = rows,
                                                         .packed = packed,
-                                                        .k = 1,
+                                                        .k = k,
                                                         .distance = out_distance,
-                                                        .index = index }));
+                                                        .index = out_index }));
 out:
-    mem_free(packed), mem_free(index);
+    dev_free(s, packed);
+    return st;
+}
+
+sluice_status nearest_distances(sluice *s, const float *x, int64_t n, const float *y, int64_t m, int64_t d,
+                                float *out_distance)
+{
+    for (int64_t i = 0; i < n; i++) out_distance[i] = ex_inf();
+    if (!m || !n) return SLUICE_OK;
+    int32_t *index = RAW(s, n, int32_t);
+    sluice_status st = index ? nearest_rows(s, x, n, y, m, d, 1, out_distance, index) : SLUICE_E_MEMORY;
+    mem_free(index);
     return st;
 }
 

@@ -21,7 +21,7 @@ typedef struct batch {
     const pick_rules *limits; /* group, per_group and classes (balance) */
     double apart;             /* dedupe: no pick nearer than that to another or to a labelled row; 0: off */
 
-    /* candidates */
+    /* candidates; x, labelled, sample and unit are held (device.h): ops take all or a part of them where they compute */
     int64_t n, d;
     const float *x;            /* [n, d] in the rule's space */
     const sluice_entry *entry; /* [n]; key: order key of the filter's score */
@@ -79,6 +79,9 @@ void batch_close_near(batch *b, const float *rows, int64_t m);
 void batch_count(batch *b, const sluice_entry *picked);
 static inline bool batch_full(const batch *b) { return b->picked == b->k; }
 
+/* The k nearest of rows y [m, d] to each of x [n, d]: squared distances ascending and indices, both [n, k]. */
+sluice_status nearest_rows(sluice *s, const float *x, int64_t n, const float *y, int64_t m, int64_t d, int64_t k,
+                           float *out_distance, int32_t *out_index);
 /* Squared distances of rows x [n, d] to the nearest of y [m, d], infinity where m is 0. */
 sluice_status nearest_distances(sluice *s, const float *x, int64_t n, const float *y, int64_t m, int64_t d,
                                 float *out_distance);

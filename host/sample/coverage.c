@@ -1,6 +1,7 @@
 /* coverage.c - see coverage.h. */
 #include "coverage.h"
 
+#include "device.h"
 #include "exact.h"
 
 #include <string.h>
@@ -18,7 +19,7 @@ typedef struct work {
 
 static void work_release(work *w)
 {
-    mem_free(w->packed), mem_free(w->kept), mem_free(w->distance), mem_free(w->gain), mem_free(w->measured);
+    mem_free(w->kept), mem_free(w->distance), mem_free(w->gain), mem_free(w->measured);
     mem_free(w->x);
 }
 
@@ -43,7 +44,7 @@ static sluice_status work_init(sluice *s, work *w)
     int64_t p = covered_rows(b);
     size_t row = (size_t)(b->d ? b->d : 1) * sizeof(float);
     w->op.y = sluice_rows(b->sample, SLUICE_F32, p, b->d);
-    TRY_NEW(w->packed, mem_raw(s, (p + 15) / 16 * 16, row));
+    TRY_NEW(w->packed, dev_new(s, (p + 15) / 16 * 16, row));
     TRY_NEW(w->kept, NEW(s, p, float));
     TRY_NEW(w->distance, RAW(s, p, float));
     TRY_NEW(w->gain, NEW(s, b->n, int64_t));
@@ -119,6 +120,6 @@ sluice_status cover_greedily(sluice *s, batch *b, sluice_kernel kernel, float sc
         keep(&w);
     }
 out:
-    work_release(&w);
+    dev_free(s, w.packed), work_release(&w);
     return st;
 }

@@ -2,6 +2,7 @@
  *
  * A run (a seed of a set) counts by its area, so sets weigh the same whatever their rounds.  To the comparisons a run is
  * a seed with a curve of one point, whose accuracy is that area. */
+#include "comm.h"
 #include "compare.h"
 #include "manifest.h"
 #include "page.h"
@@ -282,6 +283,7 @@ sluice_status sluice_simulate_join(sluice *s, const char *folder, const char *co
     joined j = { .folder = folder, .command = command, .names = names, .count = count };
     s->error[0] = 0;
     if (count < 1) FAIL(E_USAGE, "there are no data sets");
+    if (!comm_root(s)) goto out; /* one writes */
     TRY(read_sets(s, &j));
     TRY(compare_sets(s, &j));
     TRY(write_one(s, &j, "table.md", print_table));
@@ -291,5 +293,6 @@ sluice_status sluice_simulate_join(sluice *s, const char *folder, const char *co
     if (out_table) TRY(print_text(s, &j, print_table, out_table));
 out:
     joined_release(&j);
-    return st ? sluice_note(s, st, "cannot join simulations in '%s'", folder) : SLUICE_OK;
+    if (st) sluice_note(s, st, "cannot join simulations in '%s'", folder);
+    return comm_agree(s, st);
 }

@@ -1,6 +1,7 @@
 /* kmeans.c - see kmeans.h. */
 #include "kmeans.h"
 
+#include "device.h"
 #include "draw.h"
 #include "philox.h"
 
@@ -16,7 +17,7 @@ typedef struct work {
     int32_t *before;
 } work;
 
-static void work_release(work *w) { mem_free(w->packed), mem_free(w->sum), mem_free(w->mass), mem_free(w->before); }
+static void work_release(work *w) { mem_free(w->sum), mem_free(w->mass), mem_free(w->before); }
 
 void kmeans_release(kmeans *q)
 {
@@ -154,7 +155,7 @@ sluice_status kmeans_run(sluice *s, kmeans *q)
     TRY_NEW(q->cell, RAW(s, q->n, int32_t));
     TRY_NEW(q->distance, RAW(s, q->n, float));
     TRY_NEW(q->size, NEW(s, q->cells, int64_t));
-    TRY_NEW(w.packed, mem_raw(s, (q->cells + 15) / 16 * 16, row));
+    TRY_NEW(w.packed, dev_new(s, (q->cells + 15) / 16 * 16, row));
     TRY_NEW(w.sum, mem_raw(s, q->cells, 2 * row));
     TRY_NEW(w.mass, RAW(s, q->cells, int64_t));
     TRY_NEW(w.before, RAW(s, w.seen, int32_t));
@@ -162,7 +163,7 @@ sluice_status kmeans_run(sluice *s, kmeans *q)
     TRY(iterate(s, &w));
     TRY(assign(s, &w, q->n));
 out:
-    work_release(&w);
+    dev_free(s, w.packed), work_release(&w);
     if (st) kmeans_release(q);
     return st;
 }

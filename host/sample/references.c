@@ -1,6 +1,7 @@
 /* references.c - see references.h. */
 #include "references.h"
 
+#include "backends.h"
 #include "exact.h"
 
 #include <stdlib.h>
@@ -81,6 +82,7 @@ sluice_status references_draw(sluice *s, const references *r, row_set *set)
     sluice_status st = SLUICE_OK;
     const sluice_pool *pool = r->pool;
     float *zero = NULL;
+    place was = place_go_cpu(s);
     sluice_top_state top = { .k = SAMPLE_ROWS, .capacity = 2 * SAMPLE_ROWS + 64, .seed = r->seed };
     TRY_NEW(zero, NEW(s, PIECE, float));
     TRY_NEW(top.entries, RAW(s, top.capacity, sluice_entry));
@@ -97,6 +99,7 @@ sluice_status references_draw(sluice *s, const references *r, row_set *set)
     set->n = top.count;
     set->entry = top.entries, top.entries = NULL;
 out:
+    place_back(s, was);
     mem_free(zero), mem_free(top.entries);
     return st;
 }
@@ -108,6 +111,27 @@ int64_t references_width(const references *r, space where)
     return where == SPACE_HEAD ? head_feature_width(r->head) : r->pool->width;
 }
 
+/* In place, and so on the CPU: rows of the host would cross to a device and back. */
+static sluice_status convert_rows(sluice *s, sluice_op_convert_args a)
+{
+    place was = place_go_cpu(s);
+    sluice_status st = sluice_op_convert(s, &a);
+    place_back(s, was);
+    return st;
+}
+
+typedef struct passage {
+    const sluice_head *head;
+    sluice_view x;
+    float *out;
+} passage;
+
+static sluice_status pass_layers(sluice *s, void *user)
+{
+    const passage *p = user;
+    return head_features(s, p->head, p->x, p->out);
+}
+
 /* x [n, width of the pool] into the space, in place where it keeps its width; else *x is another array. */
 static sluice_status to_space(sluice *s, const references *r, space where, int64_t n, float **x)
 {
@@ -115,12 +139,11 @@ static sluice_status to_space(sluice *s, const references *r, space where, int64
     const sluice_head *h = r->head;
     float *inner = NULL;
     sluice_view v = sluice_rows(*x, SLUICE_F32, n, r->pool->width);
-    if (where == SPACE_UNIT) return sluice_op_convert(s, &(sluice_op_convert_args){ .x = v, .out = v, .normalise = 1 });
+    if (where == SPACE_UNIT) return convert_rows(s, (sluice_op_convert_args){ .x = v, .out = v, .normalise = 1 });
     if (head_is_linear(h))
-        return sluice_op_convert(s,
-                                 &(sluice_op_convert_args){ .x = v, .out = v, .mean = h->mean, .divisor = h->scale });
+        return convert_rows(s, (sluice_op_convert_args){ .x = v, .out = v, .mean = h->mean, .divisor = h->scale });
     TRY_NEW(inner, mem_raw(s, n, (size_t)head_feature_width(h) * sizeof *inner));
-    TRY(head_features(s, h, v, inner));
+    TRY(place_with_room(s, pass_layers, &(passage){ h, v, inner }));
     mem_free(*x);
     *x = inner, inner = NULL;
 out:
@@ -156,8 +179,10 @@ sluice_status row_set_drop_bad(sluice *s, row_set *set)
     if (set->n == 0) return SLUICE_OK;
     uint8_t *bad = RAW(s, set->n, uint8_t);
     if (!bad) return SLUICE_E_MEMORY;
+    place was = place_go_cpu(s);
     sluice_status st = sluice_op_finite(
         s, &(sluice_op_finite_args){ .x = sluice_rows(set->x, SLUICE_F32, set->n, set->d), .bad = bad });
+    place_back(s, was);
     int64_t kept = 0;
     for (int64_t i = 0; i < set->n && !st; i++) {
         if (bad[i]) continue;

@@ -26,10 +26,16 @@ static void hush(sluice *s, simulation *e)
 {
     e->heard = s->opt;
     s->opt.log = NULL;
-    s->opt.progress = NULL;
+    s->opt.progress = e->deal.open ? rounds_answer : NULL;
+    s->opt.user = e;
+    e->ranks = comm_leave(s);
 }
 
-static void unhush(sluice *s, simulation *e) { s->opt = e->heard; }
+static void unhush(sluice *s, simulation *e)
+{
+    s->opt = e->heard;
+    comm_rejoin(s, e->ranks);
+}
 
 /* Blocks that a device keeps of the pool make way for anything that finds no room beside them. */
 static bool make_way(sluice *s, sluice_status st)
@@ -177,6 +183,7 @@ typedef struct runner {
 /* The first batches, which all strategies of a seed pick from the same labels in one scan. */
 typedef struct opening {
     int round;
+    int only; /* of one strategy; -1: of all */
     sluice_picks *picks;
     int *list; /* [strategies] of picks; -1: the round is finished */
     double seconds;
@@ -274,8 +281,9 @@ static sluice_status run_strategy(sluice *s, simulation *e, int i, int run, cons
             TRY(run_round(s, e, &r, o, p));
         }
     }
-    log_line(s, SLUICE_INFO, "seed %llu, %s: accuracy %.4f with %lld labels", (unsigned long long)r.seed, e->names[i],
-             last->accuracy, (long long)last->labels);
+    if (!e->deal.open) /* else the last pass over all rounds says so */
+        log_line(s, SLUICE_INFO, "seed %llu, %s: accuracy %.4f with %lld labels", (unsigned long long)r.seed,
+                 e->names[i], last->accuracy, (long long)last->labels);
 out:
     runner_clear(&r);
     return st;
@@ -317,7 +325,7 @@ static sluice_status opening_names(sluice *s, const simulation *e, const runner 
         bool is_random = strcmp(name, "random") == 0;
         curve_point p = { .strategy = e->names[i], .seed = r->seed, .round = o->round };
         o->list[i] = -1;
-        if (round_is_kept(s, e, &p)) continue;
+        if ((o->only >= 0 && i != o->only) || round_is_kept(s, e, &p)) continue;
         o->list[i] = is_random && random >= 0 ? random : count;
         if (is_random && random >= 0) continue;
         if (is_random) random = count;
@@ -350,23 +358,33 @@ out:
     return st;
 }
 
-sluice_status rounds_of_seed(sluice *s, simulation *e, int run)
+sluice_status rounds_of_seed(sluice *s, simulation *e, int run, int only)
 {
     sluice_status st = SLUICE_OK;
     runner start = { .run = run, .seed = e->a.seed + (uint64_t)run };
-    opening o = { .round = e->cold ? 0 : 1 };
+    opening o = { .round = e->cold ? 0 : 1, .only = only };
     TRY(draw_start(s, e, start.seed));
     if (!e->cold) TRY(run_start(s, e, &start));
     TRY(choose_opening(s, e, &start, &o));
     for (int i = 0; i < e->strategy_count; i++) {
+        if (only >= 0 && i != only) continue;
         TRY(draw_start(s, e, start.seed));
         TRY(run_strategy(s, e, i, run, &o));
     }
-    TRY(curve_write(s, &e->curve, e->path[OUT_CURVE]));
+    if (only < 0) TRY(curve_write(s, &e->curve, e->path[OUT_CURVE]));
 out:
     runner_clear(&start);
     sluice_picks_free(o.picks);
     mem_free(o.list);
+    return st;
+}
+
+sluice_status round_of_start(sluice *s, simulation *e, int run)
+{
+    runner start = { .run = run, .seed = e->a.seed + (uint64_t)run };
+    sluice_status st = draw_start(s, e, start.seed);
+    if (!st) st = run_start(s, e, &start);
+    runner_clear(&start);
     return st;
 }
 

@@ -4,6 +4,8 @@
  *
  * Everything a rule sees is gathered here, so that rules know no files. */
 #include "rule_run.h"
+#include "backends.h"
+#include "device.h"
 #include "exact.h"
 #include "lane.h"
 
@@ -222,26 +224,61 @@ static void close_known(const run *r, batch *b)
     batch_close_near(b, r->taken.x, r->taken.n);
 }
 
+/* Ops read these rows again and again. */
+static sluice_status hold_rows(sluice *s, const batch *b)
+{
+    sluice_status st = SLUICE_OK;
+    TRY(dev_hold(s, b->x, b->n, b->d));
+    TRY(dev_hold(s, b->labelled, b->m, b->d));
+    TRY(dev_hold(s, b->sample, b->r, b->d));
+    if (b->apart > 0) TRY(dev_hold(s, b->unit, b->n, b->width));
+out:
+    return st;
+}
+
+static void drop_rows(sluice *s, const batch *b)
+{
+    dev_drop(s, b->x), dev_drop(s, b->labelled), dev_drop(s, b->sample), dev_drop(s, b->unit);
+}
+
+typedef struct attempt {
+    const run *r;
+    batch b;
+} attempt;
+
+static sluice_status run_rule(sluice *s, void *user)
+{
+    sluice_status st = SLUICE_OK;
+    attempt *a = user;
+    batch *b = &a->b;
+    batch_release(b); /* of an attempt before */
+    *b = batch_of(a->r);
+    TRY(hold_rows(s, b));
+    TRY(batch_begin(s, b));
+    close_known(a->r, b);
+    TRY(b->failed);
+    TRY(a->r->rule->run(s, b));
+    st = b->failed;
+out:
+    drop_rows(s, b);
+    return st;
+}
+
 sluice_status rule_run(sluice *s, const rule_inputs *in, const strategy *st, const candidates *c, sluice_entry *out,
                        int64_t *out_count)
 {
     static const strategy_rule order = { .run = rule_top, .space = SPACE_UNIT };
     run r = { .in = in, .st = st, .rule = st->kind->rule.run ? &st->kind->rule : &order };
-    batch b = { 0 };
+    attempt a = { .r = &r };
+    const batch *b = &a.b;
     sluice_status status = prepare(s, &r, c);
-    if (!status) {
-        b = batch_of(&r);
-        status = batch_begin(s, &b);
+    if (!status) status = place_with_room(s, run_rule, &a);
+    for (int64_t i = 0; i < b->picked && !status; i++) {
+        out[i] = b->entry[b->pick[i]];
+        out[i].key = ex_order_key(b->score[i]);
     }
-    if (!status) close_known(&r, &b);
-    if (!status && !b.failed) status = r.rule->run(s, &b);
-    if (!status) status = b.failed;
-    for (int64_t i = 0; i < b.picked && !status; i++) {
-        out[i] = b.entry[b.pick[i]];
-        out[i].key = ex_order_key(b.score[i]);
-    }
-    if (!status) *out_count = b.picked;
-    batch_release(&b);
+    if (!status) *out_count = b->picked;
+    batch_release(&a.b);
     run_release(&r);
     return status;
 }

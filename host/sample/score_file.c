@@ -2,6 +2,7 @@
  *
  * Columns are written in the order asked for; "logits" is as many columns as there are classes.  Their names are in the
  * manifest beside the file.  A row with a NaN or an infinity is NaN in every column. */
+#include "comm.h"
 #include "exact.h"
 #include "formats.h"
 #include "manifest.h"
@@ -275,7 +276,9 @@ sluice_status sluice_score(sluice *s, const sluice_pool *pool, const sluice_scor
     scoring e = { .pool = pool };
     memcpy(&e.a, a, a->size < sizeof e.a ? a->size : sizeof e.a);
     s->error[0] = 0;
-    sluice_status st = run(s, &e);
+    bool mine = comm_root(s);
+    comm *ranks = comm_leave(s);
+    sluice_status st = mine ? run(s, &e) : SLUICE_OK;
     outfile_abort(e.file);
     source_release(s, &e.src);
     scorer_set_release(&e.scorers);
@@ -286,5 +289,7 @@ sluice_status sluice_score(sluice *s, const sluice_pool *pool, const sluice_scor
     mem_free(e.parts);
     mem_free(e.row);
     fp_leave(fp);
-    return st ? sluice_note(s, st, "cannot score") : SLUICE_OK;
+    if (st) sluice_note(s, st, "cannot score");
+    comm_rejoin(s, ranks);
+    return comm_agree(s, st);
 }

@@ -8,6 +8,7 @@
  *
  * Reading k rows again is cheaper than carrying two columns of n rows through the order, and gives the same bits,
  * because scoring is row-local. */
+#include "comm.h"
 #include "exclusions.h"
 #include "exact.h"
 #include "lane.h"
@@ -608,9 +609,13 @@ sluice_status sluice_select(sluice *s, const sluice_pool *pool, const sluice_sel
     selection e = { .pool = pool };
     memcpy(&e.a, a, a->size < sizeof e.a ? a->size : sizeof e.a);
     s->error[0] = 0;
-    sluice_status st = run(s, &e);
+    bool mine = comm_root(s);
+    comm *ranks = comm_leave(s);
+    sluice_status st = mine ? run(s, &e) : SLUICE_OK;
     if (!st) *out_picks = e.p, e.p = NULL;
     selection_release(s, &e);
     fp_leave(fp);
-    return st ? sluice_note(s, st, "cannot select") : SLUICE_OK;
+    if (st) sluice_note(s, st, "cannot select");
+    comm_rejoin(s, ranks);
+    return comm_agree(s, st);
 }

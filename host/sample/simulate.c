@@ -215,11 +215,41 @@ out:
     return st;
 }
 
+/* The folder as it is, or as a start leaves it; of several ranks one looks and writes. */
+static sluice_status open_folder(sluice *s, simulation *e, int64_t *done, char **out_table)
+{
+    sluice_status st = SLUICE_OK;
+    bool whole = false;
+    int64_t bytes;
+    manifest_output outputs[OUTPUTS];
+    for (int i = 0; i < OUTPUTS; i++) outputs[i] = (manifest_output){ e->path[i], true };
+    TRY(manifest_check(s, e->path_run, e->digest, outputs, OUTPUTS, e->a.force, &whole));
+    if ((*done = whole)) {
+        resume_end(e); /* killed between its last file and here */
+        log_line(s, SLUICE_INFO, "'%s' is there already, made from the same inputs", e->a.out);
+        return file_read(s, e->path[OUT_TABLE], INT64_MAX, out_table, &bytes);
+    }
+    bool go_on = !e->a.force && access(e->path_run, F_OK) == 0; /* the check above: of the same inputs */
+    TRY(make_folders(s, e));
+    TRY(resume_begin(s, e, go_on));
+    TRY(write_run(s, e, NULL, 0));
+out:
+    return st;
+}
+
+static sluice_status begin_folder(sluice *s, simulation *e, bool *out_done, char **out_table)
+{
+    int64_t done = 0;
+    sluice_status st = comm_agree(s, comm_root(s) ? open_folder(s, e, &done, out_table) : SLUICE_OK);
+    if (!st) st = comm_broadcast(s, &done, sizeof done, 0);
+    *out_done = done;
+    return st;
+}
+
 static sluice_status run(sluice *s, simulation *e, const sluice_pool *pool, char **out_table)
 {
     sluice_status st = SLUICE_OK;
     bool done = false;
-    int64_t bytes;
     double began = clock_seconds();
     if (!e->a.labels || !e->a.test || !e->a.test_labels)
         FAIL(E_USAGE, "labels of the pool, a test set and its labels are needed");
@@ -228,29 +258,20 @@ static sluice_status run(sluice *s, simulation *e, const sluice_pool *pool, char
     e->inputs = describe_inputs(s, e, pool);
     TRY(manifest_digest(s, e->inputs, e->digest));
     json_object_set_new(e->inputs, "hash", json_string(e->digest));
-    manifest_output outputs[OUTPUTS];
-    for (int i = 0; i < OUTPUTS; i++) outputs[i] = (manifest_output){ e->path[i], true };
-    TRY(manifest_check(s, e->path_run, e->digest, outputs, OUTPUTS, e->a.force, &done));
-    if (done) {
-        resume_end(e); /* killed between its last file and here */
-        log_line(s, SLUICE_INFO, "'%s' is there already, made from the same inputs", e->a.out);
-        st = file_read(s, e->path[OUT_TABLE], INT64_MAX, out_table, &bytes);
-        goto out;
-    }
-    bool go_on = !e->a.force && access(e->path_run, F_OK) == 0; /* the check above: of the same inputs */
-    TRY(make_folders(s, e));
-    TRY(resume_begin(s, e, go_on));
-    TRY(write_run(s, e, NULL, 0));
+    TRY(begin_folder(s, e, &done, out_table));
+    if (done) goto out;
     TRY(held_pool_init(s, &e->pool, pool, s->mem_bytes / 2));
     TRY(held_pool_init(s, &e->test, e->a.test, s->mem_bytes / 4));
     TRY(resident_begin(s, e->pool.pool));
-    for (int i = 0; i < e->a.seeds; i++) TRY(rounds_of_seed(s, e, i));
+    if (comm_size(s) > 1) TRY(rounds_of_ranks(s, e));
+    if (!comm_root(s)) goto out;
+    for (int i = 0; i < e->a.seeds; i++) TRY(rounds_of_seed(s, e, i, -1));
     TRY(round_of_all_labels(s, e));
     progress_end(s, &e->progress);
     TRY(finish(s, e, clock_seconds() - began, out_table));
     resume_end(e);
 out:
-    if (st) take_back(e);
+    if (st && comm_root(s)) take_back(e);
     return st;
 }
 
@@ -268,5 +289,6 @@ sluice_status sluice_simulate(sluice *s, const sluice_pool *pool, const sluice_s
     resident_end(s);
     simulation_release(&e);
     fp_leave(fp);
-    return st ? sluice_note(s, st, "cannot simulate") : SLUICE_OK;
+    if (st) sluice_note(s, st, "cannot simulate");
+    return comm_agree(s, st);
 }

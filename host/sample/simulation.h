@@ -3,6 +3,7 @@
 #ifndef SIMULATION_H
 #define SIMULATION_H
 
+#include "comm.h"
 #include "curve.h"
 #include "held_pool.h"
 #include "picks.h"
@@ -25,6 +26,9 @@ typedef struct simulation {
     bool *known;      /* [rows] labelled so far in this run */
     int64_t known_count;
     sluice_options heard; /* the caller's callbacks, while inner calls are kept quiet */
+    comm *ranks;          /* the other ranks, whom inner calls do not concern; NULL: none */
+    deal deal;            /* the root's, open while work is given out */
+    sluice *s;            /* for a callback */
     progress progress;
     int64_t steps;
     int64_t quarantined;
@@ -36,10 +40,17 @@ typedef struct simulation {
     int64_t finished; /* rounds that a later start need not compute again */
 } simulation;
 
-/* rounds.c: all rounds of all strategies of a seed; and the head on all labels. */
-sluice_status rounds_of_seed(sluice *s, simulation *e, int run);
+/* rounds.c: all rounds of all strategies of a seed, or of one of them (-1: all); its start set alone; and the head on all
+ * labels. */
+sluice_status rounds_of_seed(sluice *s, simulation *e, int run, int only);
+sluice_status round_of_start(sluice *s, simulation *e, int run);
 sluice_status round_of_all_labels(sluice *s, simulation *e);
 void learn_row(simulation *e, int64_t row);
+
+/* shared_rounds.c: all of that by all ranks; what they finish is kept as if a run had been killed. */
+sluice_status rounds_of_ranks(sluice *s, simulation *e);
+/* While an inner call is at work: answers the ranks that ask for more. */
+void rounds_answer(void *user, const sluice_progress *p);
 
 /* resume.c: a finished round is a file of its own until the whole simulation is.  A round is known by its point's
  * strategy, seed and number. */

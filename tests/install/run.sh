@@ -32,11 +32,12 @@ for header in sluice.h sluice_ops.h sluice_backend.h; do
     passed=$((passed + 1))
 done
 # A plug-in that was built is installed where the program looks for it.
-if [ -e "$build/cuda/libsluice_cuda.so" ]; then
-    found=$(env -u SLUICE_PLUGIN_DIR "$work/prefix/bin/sluice" devices)
-    case $found in *"cannot be loaded"*) echo "FAIL: the installed plug-in is not found: $found"; exit 1 ;; esac
+shown=$(env -u SLUICE_PLUGIN_DIR "$work/prefix/bin/sluice" devices)
+for plugin in cuda mpi; do
+    [ -e "$build/$plugin/libsluice_$plugin.so" ] || continue
+    case $shown in *"libsluice_$plugin.so: "*) echo "FAIL: the installed plug-in is not found: $shown"; exit 1 ;; esac
     passed=$((passed + 1))
-fi
+done
 foreign=$(nm -D --defined-only "$lib/libsluice.so" | awk '$2 ~ /[TDBR]/ && $3 !~ /^sluice_/ { print $3 }')
 [ -z "$foreign" ] || { echo "FAIL: libsluice.so exports $foreign"; exit 1; }
 echo "$passed passed, 0 failed"

@@ -23,7 +23,8 @@
  *   SLUICE_SIMT_ORDER=O          blocks of a grid and threads of a block: forward, reverse, random[:SEED] [forward]
  *   SLUICE_SIMT_FAIL_MALLOC=N    the N-th cudaMalloc from now on finds no memory
  *   SLUICE_SIMT_FAIL_LAUNCH=D:N  device D fails at its N-th launch from now on, and in every call after
- *   SLUICE_SIMT_OLD=D            device D is of compute capability 7.0 */
+ *   SLUICE_SIMT_OLD=D            device D is of compute capability 7.0
+ *   SLUICE_SIMT_COPIES=FILE      at the end, the bytes copied to devices and from them are written there */
 #ifndef SIMT_H
 #define SIMT_H
 
@@ -104,7 +105,8 @@ extern thread_base *self; /* NULL: host code runs */
 extern dim3 block_index, block_size, grid_size;
 extern struct counts {
     uint64_t blocks, switches, barriers, warp_ops, mmas;
-} stats; /* of all kernels so far, for who looks with a debugger */
+    uint64_t to_devices, from_devices; /* bytes copied */
+} stats; /* so far, for who looks with a debugger */
 
 [[noreturn]] void fail(const char *format, ...) __attribute__((format(printf, 1, 2))); /* ends the kernel */
 void *dynamic_shared();

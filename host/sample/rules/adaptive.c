@@ -7,6 +7,7 @@
  * of zeros: where all scores are equal, candidates follow in the order of their hashes.  Means are integer sums of
  * L2-normalised rows.  A pick's score is what was largest. */
 #include "batch.h"
+#include "device.h"
 #include "exact.h"
 
 #include <math.h> /* sqrt of doubles: correctly rounded */
@@ -26,7 +27,7 @@ typedef struct work {
 
 static void work_release(work *w)
 {
-    mem_free(w->sum), mem_free(w->piece), mem_free(w->cell), mem_free(w->direction), mem_free(w->packed);
+    mem_free(w->sum), mem_free(w->piece), mem_free(w->cell), mem_free(w->direction);
     mem_free(w->like), mem_free(w->unlike), mem_free(w->value);
 }
 
@@ -39,7 +40,7 @@ static sluice_status work_init(sluice *s, work *w)
     TRY_NEW(w->piece, RAW(s, width, int64_t));
     TRY_NEW(w->cell, NEW(s, rows < PIECE ? rows + 1 : PIECE, int32_t));
     TRY_NEW(w->direction, RAW(s, width, float));
-    TRY_NEW(w->packed, mem_raw(s, 16, (size_t)width * sizeof *w->packed));
+    TRY_NEW(w->packed, dev_new(s, 16, (size_t)width * sizeof *w->packed));
     TRY_NEW(w->like, RAW(s, b->n, float));
     TRY_NEW(w->unlike, RAW(s, b->n, float));
     TRY_NEW(w->value, RAW(s, b->n, float));
@@ -108,6 +109,6 @@ sluice_status rule_adaptive(sluice *s, batch *b)
         TRY(evaluate(s, &w));
     }
 out:
-    work_release(&w);
+    dev_free(s, w.packed), work_release(&w);
     return st;
 }

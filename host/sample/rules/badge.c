@@ -15,6 +15,7 @@
  * the order of their hashes; so do all rows where every gradient is 0.  A row without finite logits counts as one of
  * gradient 0.  A pick's score is |g|, then D. */
 #include "batch.h"
+#include "device.h"
 #include "draw.h"
 #include "philox.h"
 
@@ -142,11 +143,13 @@ sluice_status rule_badge(sluice *s, batch *b)
     work w = { .b = b };
     TRY(work_init(s, &w));
     start(s, &w);
+    TRY(dev_hold(s, w.q, b->n, b->classes));
     for (int64_t i; !batch_full(b) && (i = next_pick(s, &w)) >= 0;) {
         batch_take(b, i, b->picked ? (float)sqrt(w.least[i]) : w.chance[i]);
         TRY(move_on(s, &w, i));
     }
 out:
+    dev_drop(s, w.q);
     work_release(&w);
     return st;
 }

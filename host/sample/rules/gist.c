@@ -14,6 +14,7 @@
  * pair of the diameter, which it also tries, is not.  A row without a weight (no finite logits) counts as one of 0.  A
  * pick's score is its weight. */
 #include "batch.h"
+#include "device.h"
 #include "exact.h"
 
 #include <math.h> /* sqrt of doubles: correctly rounded */
@@ -32,9 +33,9 @@ typedef struct ranked {
 typedef struct work {
     const batch *b;
     ranked *order;        /* [n] by weight */
-    float *x;             /* [WALK, d] the next candidates ... */
-    float distance[WALK]; /* ... squared, to the nearest of the set */
-    float *set;           /* [k, d] rows taken */
+    float *x;             /* [n, d] in that order */
+    float distance[WALK]; /* squared, of the next candidates to the nearest of the set */
+    float *set;           /* [k, d] rows taken, where ops compute */
 } work;
 
 typedef struct solution {
@@ -60,10 +61,13 @@ static sluice_status work_init(sluice *s, work *w)
     const batch *b = w->b;
     size_t row = (size_t)(b->d ? b->d : 1) * sizeof(float);
     TRY_NEW(w->order, RAW(s, b->n, ranked));
-    TRY_NEW(w->x, mem_raw(s, WALK, row));
-    TRY_NEW(w->set, mem_raw(s, b->k, row));
+    TRY_NEW(w->x, mem_raw(s, b->n, row));
+    TRY_NEW(w->set, dev_new(s, b->k, row));
     for (int64_t i = 0; i < b->n; i++) w->order[i] = (ranked){ weight_of(b, i), i };
     qsort(w->order, (size_t)b->n, sizeof *w->order, by_weight);
+    for (int64_t j = 0; j < b->n; j++)
+        memcpy(w->x + j * b->d, b->x + w->order[j].index * b->d, (size_t)b->d * sizeof *w->x);
+    TRY(dev_hold(s, w->x, b->n, b->d));
 out:
     return st;
 }
@@ -75,16 +79,15 @@ static sluice_status walk(sluice *s, work *w, solution *v, int64_t first, int64_
     batch *b = &v->b;
     const ranked *list = w->order + first;
     int64_t d = b->d;
-    for (int64_t j = 0; j < n; j++) memcpy(w->x + j * d, b->x + list[j].index * d, (size_t)d * sizeof *w->x);
-    TRY(nearest_distances(s, w->x, n, w->set, b->picked, d, w->distance));
+    const float *x = w->x + first * d;
+    TRY(nearest_distances(s, x, n, w->set, b->picked, d, w->distance));
     for (int64_t j = 0; j < n && !batch_full(b); j++) {
         if (b->open[list[j].index] != 1 || w->distance[j] < threshold) continue;
-        memcpy(w->set + b->picked * d, w->x + j * d, (size_t)d * sizeof *w->set);
+        TRY(dev_copy(s, w->set + b->picked * d, x + j * d, (size_t)d * sizeof *x));
         v->apart = w->distance[j] < v->apart ? w->distance[j] : v->apart;
         batch_take(b, list[j].index, list[j].weight);
-        TRY(sluice_op_relax(s, &(sluice_op_relax_args){ .x = sluice_rows(w->x, SLUICE_F32, n, d),
-                                                        .y = w->set + (b->picked - 1) * d,
-                                                        .distance = w->distance }));
+        TRY(sluice_op_relax(s, &(sluice_op_relax_args){
+                                   .x = sluice_rows(x, SLUICE_F32, n, d), .y = x + j * d, .distance = w->distance }));
     }
 out:
     return st;
@@ -160,6 +163,7 @@ sluice_status rule_gist(sluice *s, batch *b)
     best.b = (batch){ .n = 0 };
 out:
     batch_release(&best.b);
-    mem_free(w.order), mem_free(w.x), mem_free(w.set);
+    dev_drop(s, w.x), dev_free(s, w.set);
+    mem_free(w.order), mem_free(w.x);
     return st;
 }

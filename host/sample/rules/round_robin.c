@@ -18,22 +18,12 @@ typedef struct cell {
     int64_t number, first, end; /* candidates list[first .. end) */
 } cell;
 
-static sluice_status find_cells(sluice *s, const batch *b, kmeans *q, int32_t *out_cell)
+static sluice_status find_cells(sluice *s, const batch *b, const kmeans *q, int32_t *out_cell)
 {
-    sluice_status st = SLUICE_OK;
-    float *packed = NULL, *distance = NULL;
-    sluice_view centroids = sluice_rows(q->centroid, SLUICE_F32, q->cells, b->d);
-    TRY_NEW(packed, mem_raw(s, (q->cells + 15) / 16 * 16, (size_t)(b->d ? b->d : 1) * sizeof *packed));
-    TRY_NEW(distance, RAW(s, b->n, float));
-    TRY(sluice_op_pack(s, &(sluice_op_pack_args){ .w = centroids, .out = packed }));
-    TRY(sluice_op_nearest(s, &(sluice_op_nearest_args){ .x = sluice_rows(b->x, SLUICE_F32, b->n, b->d),
-                                                        .y = centroids,
-                                                        .packed = packed,
-                                                        .k = 1,
-                                                        .distance = distance,
-                                                        .index = out_cell }));
-out:
-    mem_free(packed), mem_free(distance);
+    float *distance = RAW(s, b->n, float);
+    if (!distance) return SLUICE_E_MEMORY;
+    sluice_status st = nearest_rows(s, b->x, b->n, q->centroid, q->cells, b->d, 1, distance, out_cell);
+    mem_free(distance);
     return st;
 }
 

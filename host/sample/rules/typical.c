@@ -10,6 +10,7 @@
  * looked at, so that no cluster costs their square.  Where the large clusters have no open row left among these, all
  * clusters give their first open rows in the same order.  A pick's score is its typicality, then 0. */
 #include "batch.h"
+#include "device.h"
 #include "exact.h"
 #include "kmeans.h"
 
@@ -38,14 +39,13 @@ typedef struct work {
     float *x;        /* [LOOKED_AT, d] */
     float *nearest;  /* [LOOKED_AT, NEIGHBOURS + 1] squared distances, its own first */
     int32_t *index;
-    float *packed;
 } work;
 
 static void work_release(work *w)
 {
     mem_free(w->all), mem_free(w->entry), kmeans_release(&w->q), mem_free(w->order), mem_free(w->start);
     mem_free(w->member), mem_free(w->picked), mem_free(w->row), mem_free(w->x), mem_free(w->nearest);
-    mem_free(w->index), mem_free(w->packed);
+    mem_free(w->index);
 }
 
 static sluice_status work_init(sluice *s, work *w)
@@ -62,7 +62,6 @@ static sluice_status work_init(sluice *s, work *w)
     TRY_NEW(w->picked, NEW(s, b->n, uint8_t));
     TRY_NEW(w->row, RAW(s, LOOKED_AT, int64_t));
     TRY_NEW(w->x, mem_raw(s, LOOKED_AT, row));
-    TRY_NEW(w->packed, mem_raw(s, LOOKED_AT, row));
     TRY_NEW(w->nearest, RAW(s, LOOKED_AT * (NEIGHBOURS + 1), float));
     TRY_NEW(w->index, RAW(s, LOOKED_AT * (NEIGHBOURS + 1), int32_t));
     if (b->m) memcpy(w->all, b->labelled, (size_t)b->m * (size_t)b->d * sizeof(float));
@@ -119,12 +118,10 @@ static bool look_at(work *w, int32_t c)
 
 static sluice_status find_neighbours(sluice *s, work *w, int64_t k)
 {
-    sluice_view x = sluice_rows(w->x, SLUICE_F32, w->n, w->b->d);
-    sluice_status st = sluice_op_pack(s, &(sluice_op_pack_args){ .w = x, .out = w->packed });
-    if (st) return st;
-    return sluice_op_nearest(
-        s, &(sluice_op_nearest_args){
-               .x = x, .y = x, .packed = w->packed, .k = k, .distance = w->nearest, .index = w->index });
+    sluice_status st = dev_hold(s, w->x, w->n, w->b->d);
+    if (!st) st = nearest_rows(s, w->x, w->n, w->x, w->n, w->b->d, k, w->nearest, w->index);
+    dev_drop(s, w->x);
+    return st;
 }
 
 /* Whichever row of distance 0 stands first, itself or its double, k - 1 others follow. */
@@ -182,7 +179,9 @@ sluice_status rule_typical(sluice *s, batch *b)
     bool taken, any = true;
     if (b->k == 0) return SLUICE_OK;
     TRY(work_init(s, &w));
+    TRY(dev_hold(s, w.all, b->m + b->n, b->d));
     TRY(kmeans_run(s, &w.q));
+    dev_drop(s, w.all);
     list_members(&w);
     while (any && !batch_full(b)) {
         any = false;
@@ -194,6 +193,7 @@ sluice_status rule_typical(sluice *s, batch *b)
     }
     while (!batch_full(b) && take_first(&w) > 0) continue;
 out:
+    dev_drop(s, w.all);
     work_release(&w);
     return st;
 }

@@ -59,34 +59,12 @@ static layer *drop(sluice_head *h, const scorer_inputs *in, int pass, int i, int
     return l;
 }
 
-static sluice_status copy_head(sluice *s, const sluice_head *h, sluice_head **out)
-{
-    sluice_status st = SLUICE_OK;
-    TRY(head_new(s, h->line, h->in_shape, h->classes, h->names, out));
-    sluice_head *to = *out;
-    TRY(head_tensors(s, to));
-    for (int i = 0; i < h->layer_count; i++) {
-        int64_t rows, cols;
-        layer_weights(&h->layers[i], &rows, &cols);
-        if (rows == 0) continue;
-        memcpy(to->layers[i].w, h->layers[i].w, (size_t)(rows * cols) * sizeof(float));
-        memcpy(to->layers[i].b, h->layers[i].b, (size_t)rows * sizeof(float));
-    }
-    if (h->mean) {
-        TRY_NEW(to->mean, RAW(s, h->in_width, float));
-        memcpy(to->mean, h->mean, (size_t)h->in_width * sizeof(float));
-    }
-    to->scale = h->scale, to->temperature = h->temperature;
-out:
-    return st;
-}
-
 static sluice_status make_pass(sluice *s, passes *z, const scorer *q, const scorer_inputs *in, int pass)
 {
     const sluice_head *h = z->whole;
     const layer *end = &h->layers[h->layer_count - 1];
     bool any = false;
-    sluice_status st = copy_head(s, h, &z->made[pass]);
+    sluice_status st = head_copy(s, h, &z->made[pass]);
     sluice_head *to = z->made[pass];
     z->head[pass] = to;
     for (int i = 0; i < h->layer_count && !st; i++) {

@@ -7,7 +7,8 @@
  *     at the end:         a head on all labels, the most that labels can give ("full")
  *
  * A cold start labels nothing at first.  Round 0 is then the first batch: strategies that need no head choose it, the
- * others get what "random" picks.
+ * others get what "random" picks.  So do they as long as all labels are of one class, from which no head can be trained:
+ * what is judged then is the answer that is always this class.
  *
  * Picks come from sluice_select() with that head and those labels, so they are what the program would pick.  The test
  * set is only looked at for curve.csv. */
@@ -46,14 +47,56 @@ static bool make_way(sluice *s, sluice_status st)
     return true;
 }
 
+/* Or none. */
+static bool one_class(const sluice_labels *l)
+{
+    for (int64_t i = 1; i < l->count; i++)
+        if (l->target[i] != l->target[0]) return false;
+    return true;
+}
+
+/* NULL where there is nothing to tell apart. */
 static sluice_status train(sluice *s, simulation *e, const sluice_labels *labels, uint64_t seed, sluice_head **out_head)
 {
+    *out_head = NULL;
+    if (labels->count && one_class(labels)) return SLUICE_OK;
     sluice_train_args a = e->a.train;
     a.size = sizeof a, a.labels = labels, a.seed = seed;
     hush(s, e);
     sluice_status st = sluice_train(s, e->pool.pool, &a, out_head);
     if (make_way(s, st)) st = sluice_train(s, e->pool.pool, &a, out_head);
     unhush(s, e);
+    return st;
+}
+
+static double *recall_of(simulation *e, const curve_point *p)
+{
+    return e->recall + (p - e->curve.points) * e->a.labels->classes;
+}
+
+/* A head that knows class `only` alone. */
+static sluice_status judge_one_class(sluice *s, simulation *e, int only, curve_point *out)
+{
+    sluice_status st = SLUICE_OK;
+    sluice_eval_result r = { 0 };
+    const sluice_labels *l = e->a.labels, *test = e->a.test_labels;
+    double *recall = recall_of(e, out);
+    float *logits = NULL;
+    int32_t *target = NULL;
+    TRY_NEW(logits, NEW(s, test->count, float));
+    TRY_NEW(target, RAW(s, test->count, int32_t));
+    for (int j = 0; j < l->classes; j++) recall[j] = NAN;
+    for (int64_t i = 0; i < test->count; i++) {
+        const char *name = test->names[test->target[i]];
+        target[i] = strcmp(name, l->names[only]) == 0 ? 0 : -1 - test->target[i];
+        for (int j = 0; j < l->classes; j++)
+            if (strcmp(name, l->names[j]) == 0) recall[j] = j == only;
+    }
+    TRY(evaluate_logits(s, logits, target, test->count, 1, 1, &r));
+    out->accuracy = r.accuracy, out->nll = r.nll, out->macro_f1 = r.macro_f1;
+out:
+    sluice_eval_result_release(&r);
+    mem_free(logits), mem_free(target);
     return st;
 }
 
@@ -66,7 +109,7 @@ static sluice_status judge(sluice *s, simulation *e, const sluice_head *head, cu
     unhush(s, e);
     if (st) return st;
     out->accuracy = r.accuracy, out->nll = r.nll, out->macro_f1 = r.macro_f1;
-    double *recall = e->recall + (out - e->curve.points) * e->a.labels->classes;
+    double *recall = recall_of(e, out);
     for (int j = 0; j < e->a.labels->classes; j++) {
         const sluice_class_result *q = j < r.classes ? &r.per_class[j] : NULL;
         recall[j] = q && q->n ? (double)q->correct / (double)q->n : NAN;
@@ -176,8 +219,9 @@ out:
 typedef struct runner {
     int strategy, run;
     uint64_t seed;
+    bool learned;         /* the two below are of what is known */
     sluice_labels labels; /* all that is known */
-    sluice_head *head;    /* trained on them, NULL: not yet */
+    sluice_head *head;    /* trained on them; NULL: they are of one class */
 } runner;
 
 /* The first batches, which all strategies of a seed pick from the same labels in one scan. */
@@ -193,17 +237,18 @@ static void runner_clear(runner *r)
 {
     sluice_head_free(r->head);
     labels_release(&r->labels);
-    r->head = NULL;
+    r->head = NULL, r->learned = false;
 }
 
-/* A round that was finished before left no head. */
-static sluice_status runner_learn(sluice *s, simulation *e, runner *r)
+/* A round that was finished before left no head.  all: every label there is. */
+static sluice_status runner_learn(sluice *s, simulation *e, runner *r, bool all)
 {
     sluice_status st = SLUICE_OK;
-    if (r->head) return SLUICE_OK;
+    if (r->learned) return SLUICE_OK;
     runner_clear(r);
-    TRY(known_labels(s, e, false, &r->labels));
+    TRY(known_labels(s, e, all, &r->labels));
     TRY(train(s, e, &r->labels, r->seed, &r->head));
+    r->learned = true;
 out:
     return st;
 }
@@ -214,10 +259,9 @@ static sluice_status measure(sluice *s, simulation *e, bool all, runner *r, cons
     sluice_status st = SLUICE_OK;
     double began = clock_seconds(), trained;
     runner_clear(r);
-    TRY(known_labels(s, e, all, &r->labels));
-    TRY(train(s, e, &r->labels, p->seed, &r->head));
+    TRY(runner_learn(s, e, r, all));
     trained = clock_seconds();
-    TRY(judge(s, e, r->head, p));
+    TRY(r->head ? judge(s, e, r->head, p) : judge_one_class(s, e, r->labels.target[0], p));
     count_classes(e, &r->labels, p);
     p->labels = r->labels.count;
     p->stage[1] = trained - began, p->stage[2] = clock_seconds() - trained;
@@ -247,9 +291,10 @@ static sluice_status run_round(sluice *s, simulation *e, runner *r, const openin
     if (first) {
         p->stage[0] = o->seconds;
     } else {
-        TRY(runner_learn(s, e, r));
+        TRY(runner_learn(s, e, r, false));
+        bool lost = !r->head && strategy_needs_head(&e->strategies[r->strategy]);
         double began = clock_seconds();
-        TRY(choose(s, e, p->strategy, r->head, &r->labels, r->seed, &own));
+        TRY(choose(s, e, lost ? "random" : p->strategy, r->head, &r->labels, r->seed, &own));
         p->stage[0] = clock_seconds() - began;
         from = own;
     }
@@ -320,7 +365,7 @@ static sluice_status opening_names(sluice *s, const simulation *e, const runner 
     char *text = NULL;
     TRY_NEW(o->list, RAW(s, e->strategy_count, int));
     for (int i = 0; i < e->strategy_count; i++) {
-        bool lost = e->cold && strategy_needs_head(&e->strategies[i]);
+        bool lost = one_class(&r->labels) && strategy_needs_head(&e->strategies[i]);
         const char *name = lost ? "random" : e->names[i];
         bool is_random = strcmp(name, "random") == 0;
         curve_point p = { .strategy = e->names[i], .seed = r->seed, .round = o->round };
@@ -346,10 +391,10 @@ static sluice_status choose_opening(sluice *s, simulation *e, runner *r, opening
     sluice_status st = SLUICE_OK;
     char *names = NULL;
     if (o->round > e->a.rounds) return SLUICE_OK;
+    if (!r->learned) TRY(known_labels(s, e, false, &r->labels));
     TRY(opening_names(s, e, r, o, &names));
     if (!names) goto out;
-    if (e->cold) TRY(known_labels(s, e, false, &r->labels));
-    else TRY(runner_learn(s, e, r));
+    if (!e->cold) TRY(runner_learn(s, e, r, false));
     double began = clock_seconds();
     TRY(choose(s, e, names, r->head, &r->labels, r->seed, &o->picks));
     o->seconds = (clock_seconds() - began) / o->picks->count;
@@ -390,7 +435,7 @@ sluice_status round_of_start(sluice *s, simulation *e, int run)
 
 sluice_status round_of_all_labels(sluice *s, simulation *e)
 {
-    runner r = { 0 };
+    runner r = { .seed = e->a.seed };
     bool found;
     curve_point *p = curve_full(&e->curve);
     *p = (curve_point){ .strategy = "full", .seed = e->a.seed };

@@ -22,5 +22,11 @@ for p in margin kmeans random kcenter entropy; do cat sim/picks/$p-0-?.csv | cut
 # Without random among the strategies, and without further rounds.
 sim --strategy margin --start 0 --rounds 0 --seeds 1 --out alone | labels_column
 identical sim/picks/random-0-0.csv alone/picks/margin-0-0.csv
+# As long as all labels are of one class there is no head: the class is the answer to everything, and random picks.
+sluice simulate pool.npy --labels int.npy --test test.npy --test-labels test-labels.npy --quiet --start 0 --batch 1 --rounds 6 \
+    --seeds 1 --strategy random,margin --out one | labels_column
+awk -F, '$1 == "margin" && $8 == 1 { n++; if ($6 != 0) print "WRONG: an nll of " $6; if ($5 > 0.5) print "WRONG: accuracy " $5
+             system("cmp one/picks/random-0-" $3 ".csv one/picks/margin-0-" $3 ".csv") }
+         END { print (n ? "rounds of one class: judged" : "WRONG: no round of one class") }' one/curve.csv
 fails 2 simulate pool.npy --labels int.npy --test test.npy --test-labels test-labels.npy --batch 10 --rounds 1 --out no
 fails 2 simulate pool.npy --labels int.npy --test test.npy --test-labels test-labels.npy --batch 10 --rounds 1 --out no --start 0 --start-per-class 1

@@ -240,6 +240,9 @@ typedef struct sluice_score_args {
     int64_t like_count;
     const sluice_head *const *committee; /* as for select */
     int committee_count;
+    const char *checkpoint; /* as for select; on the file system of out, whose rows are kept there too */
+    double checkpoint_s;
+    int fresh;
 } sluice_score_args;
 /* Rows with NaN or infinity are NaN in every column.  An output of the same inputs that is
  * there already is left as it is. */
@@ -272,11 +275,22 @@ typedef struct sluice_select_args {
      * and flips.  All else, predictions too, is head's; rows that any of them was trained on are never picked. */
     const sluice_head *const *committee;
     int committee_count;
+    /* shards > 0: scan the shard-th (from 0) of so many parts of the pool, and write to out what is then known, for
+     * sluice_merge(); the lists stay empty.  note: any text, kept in that file. */
+    int shard, shards;
+    const char *note;
+    /* NULL, or a folder, made when needed: every checkpoint_s seconds (0: 30), and when the scan is cancelled, its state
+     * is kept there, and the same call goes on from it with any devices and threads.  sluice_picks_write() removes it.
+     * fresh: what is there is thrown away. */
+    const char *checkpoint;
+    double checkpoint_s;
+    int fresh;
 } sluice_select_args;
 /* One read of the pool for any number of strategies; random alone reads only the rows it picks.  *out_picks holds one
  * list per strategy (mix: one list); NULL at ranks other than 0.  Rows of labels, exclude, and the training rows of a head trained on this very pool
  * are never picked.  The pool must outlive the picks.  Fails with E_USAGE (unknown strategy, no head, negative k), E_SHAPE
- * (width of head or rows of logits), E_DATA (more bad rows than max_bad), E_WRITE (out holds other picks). */
+ * (width of head or rows of logits), E_DATA (more bad rows than max_bad, a checkpoint of another run), E_WRITE (out
+ * holds other picks). */
 SLUICE_API sluice_status sluice_select(sluice *s, const sluice_pool *pool, const sluice_select_args *a,
                                        sluice_picks **out_picks);
 
@@ -307,6 +321,16 @@ SLUICE_API void sluice_picks_get_info(const sluice_picks *p, sluice_picks_info *
  * .manifest.json).  Several lists: path is a directory. */
 SLUICE_API sluice_status sluice_picks_write(sluice *s, const sluice_picks *p, const char *path, int force);
 SLUICE_API void sluice_picks_free(sluice_picks *p);
+
+/* The picks of one sluice_select() that was made in parts (shards > 0): files parts [part_count], each part once, in any
+ * order.  Strategies or mix, k, seed, per_group, balance, dedupe and max_bad of a are not looked at but taken from the
+ * parts; heads, labels and all else that picks depend on are given again.  Reads of the pool the candidates that a batch
+ * rule wants, and the picked rows.  Fails with E_MISSING (a part), E_DATA (a part twice, or of another run: the message
+ * names the file and what differs) or E_FORMAT (a damaged file). */
+SLUICE_API sluice_status sluice_merge(sluice *s, const sluice_pool *pool, const char *const *parts, int part_count,
+                                      const sluice_select_args *a, sluice_picks **out_picks);
+/* The note of a part; "" without one.  sluice_free(*out_note). */
+SLUICE_API sluice_status sluice_part_note(sluice *s, const char *path, char **out_note);
 
 /* ---- simulate: known labels play the annotator ------------------------------------------------------------ */
 

@@ -59,12 +59,14 @@ struct cli {
     int argc; /* the whole command line, for the record */
     char **argv;
     char error[1024]; /* the program's own message; empty: the library's */
+    bool resumable;   /* after a signal the same command line goes on */
 };
 
 /* ---- options.c ---- */
 typedef struct cli_common { /* options of every command */
     int64_t threads, mem_mib, device_mem_mib;
     const char *devices, *math, *ranks, *log;
+    int64_t resumable_exit; /* of commands that can go on */
     bool quiet, help;
 } cli_common;
 extern cli_common common;
@@ -72,6 +74,7 @@ extern cli_common common;
 /* Fills the targets; fails with E_USAGE and a message in c->error. */
 sluice_status options_parse(cli *c, int argc, char **argv);
 void options_help(const cli_command *command, FILE *f);
+sluice_status list_add(cli *c, cli_list *list, const char *text);
 /* The word of `words` nearest to `text` if it is near enough to be meant, else NULL. */
 const char *nearest_word(const char *text, const char *const *words, int count);
 
@@ -98,6 +101,11 @@ bool cli_speaks(void);
 /* The command line as a shell would take it; the caller frees it. */
 char *cli_line(const cli *c);
 
+/* ---- signals.c ---- */
+void signals_catch(sluice *s); /* the first one cancels what s does, the second ends the program at once */
+void signals_end(void);        /* before s is closed */
+int signals_exit(const cli *c, sluice_status st); /* the exit code after st */
+
 /* ---- progress.c: stderr ---- */
 void progress_start(void); /* looks at the terminal and --log, --quiet */
 void progress_show(void *user, const sluice_progress *p);
@@ -119,7 +127,27 @@ typedef struct cli_model { /* what gives logits: at most one is set */
     sluice_pool *logits, *probs;
 } cli_model;
 
+typedef struct cli_resume { /* how a scan goes on after it was stopped */
+    const char *folder;
+    double every_s;
+    bool fresh;
+} cli_resume;
+/* clang-format off */
+#define CLI_RESUME { .every_s = 30 }
+#define RESUMABLE_EXIT_OPT                                                                                             \
+    { "resumable-exit", 0, CLI_INT, "N", &common.resumable_exit,                                                       \
+      "exit code after a signal, where the same command goes on", 1, 255 }
+#define RESUME_OPTS(r)                                                                                                 \
+    { "checkpoint", 0, CLI_PATH, "DIR", &(r).folder,                                                                   \
+      "where a scan keeps its state until all is written; none: OUT.ckpt" },                                           \
+    { "checkpoint-s", 0, CLI_NUMBER, "SECONDS", &(r).every_s, "how often; a signal too makes it do so", 0.001 },       \
+    { "fresh", 0, CLI_FLAG, NULL, &(r).fresh, "start over, whatever a checkpoint knows" },                             \
+    RESUMABLE_EXIT_OPT
+/* clang-format on */
+
 bool path_exists(const char *path);
+/* OUT.ckpt, or as the options say; NULL where nothing is kept; free() it.  c becomes resumable. */
+sluice_status resume_folder(cli *c, const cli_resume *r, const char *out, char **out_folder);
 /* Says early what would fail after hours: a folder in the way of a file or the reverse, or no folder to write to. */
 sluice_status check_output(cli *c, const char *path, bool to_be_folder);
 sluice_status open_pool(cli *c, const cli_list *paths, const cli_input *in, sluice_pool **out_pool);

@@ -1,13 +1,16 @@
 /* cmd_score.c - sluice score: one or more scores of every row, in one read. */
 #include "cli.h"
 
+#include <stdlib.h>
+
 static struct {
     cli_list pool, heads;
     cli_input in;
     const char *logits, *probs, *score, *labels, *like, *out;
     int64_t seed;
     bool force;
-} o = { .score = "margin" };
+    cli_resume resume;
+} o = { .score = "margin", .resume = CLI_RESUME };
 
 static const cli_opt opts[] = {
     { "head", 0, CLI_LIST, "HEAD", &o.heads,
@@ -27,6 +30,7 @@ static const cli_opt opts[] = {
     { "classes", 0, CLI_PATH, "FILE", &o.in.classes, "class names of the labels, one a line" },
     { "same-ids", 0, CLI_FLAG, NULL, &o.in.same_ids, "ids of files made for another pool hold for this one" },
     { "force", 0, CLI_FLAG, NULL, &o.force, "overwrite --out" },
+    RESUME_OPTS(o.resume),
     { 0 },
 };
 
@@ -38,10 +42,17 @@ static sluice_status run(cli *c)
     int64_t *like = NULL;
     cli_model model = { 0 };
     sluice_pool_info info;
-    sluice_score_args a = {
-        .size = sizeof a, .scores = o.score, .seed = (uint64_t)o.seed, .out = o.out, .force = o.force
-    };
+    char *folder = NULL;
+    sluice_score_args a = { .size = sizeof a,
+                            .scores = o.score,
+                            .seed = (uint64_t)o.seed,
+                            .out = o.out,
+                            .force = o.force,
+                            .checkpoint_s = o.resume.every_s,
+                            .fresh = o.resume.fresh };
     TRY(check_output(c, o.out, false));
+    TRY(resume_folder(c, &o.resume, o.out, &folder));
+    a.checkpoint = folder;
     TRY(open_model(c, &o.heads, o.logits, o.probs, &model));
     TRY(open_pool_or_outputs(c, &o.pool, &o.in, o.logits ? o.logits : o.probs, &pool));
     if (o.labels) TRY(open_labels(c, pool, o.labels, &o.in, &labels));
@@ -57,6 +68,7 @@ static sluice_status run(cli *c)
     sluice_pool_get_info(pool, &info);
     log_wrote(o.out, info.rows, "rows", info.rows);
 out:
+    free(folder);
     sluice_free(like);
     sluice_labels_free(labels);
     sluice_pool_free(pool);

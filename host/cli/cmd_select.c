@@ -1,5 +1,5 @@
 /* cmd_select.c - sluice select: which rows to label next. */
-#include "cli.h"
+#include "choose.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,29 +8,31 @@
 #include <unistd.h>
 
 static struct {
-    cli_list pool, heads;
-    cli_input in;
-    const char *logits, *probs, *strategy, *labels, *exclude, *like, *group, *mix, *out, *link;
+    cli_list pool;
+    choice_files files;
+    const char *strategy, *mix, *out, *link, *shard;
     int64_t k, seed, per_group;
     double max_bad, dedupe;
     bool balance, dry_run, force;
-} o = { .strategy = "auto", .per_group = 1, .max_bad = 0.01 };
+    cli_resume resume;
+} o = { .strategy = "auto", .per_group = 1, .max_bad = 0.01, .resume = CLI_RESUME };
 
 static const cli_opt opts[] = {
     { "count", 'k', CLI_INT, "N", &o.k, "rows to pick for each strategy", .required = true },
-    { "head", 0, CLI_LIST, "HEAD", &o.heads,
+    { "head", 0, CLI_LIST, "HEAD", &o.files.heads,
       "the trained head, .safetensors; several: a committee for bald and its like" },
-    { "logits", 0, CLI_PATH, "POOL", &o.logits, "instead of a head: any model's logits [n, c]" },
-    { "probs", 0, CLI_PATH, "POOL", &o.probs, "instead of a head: any model's probabilities [n, c]" },
+    { "logits", 0, CLI_PATH, "POOL", &o.files.logits, "instead of a head: any model's logits [n, c]" },
+    { "probs", 0, CLI_PATH, "POOL", &o.files.probs, "instead of a head: any model's probabilities [n, c]" },
     { "strategy", 0, CLI_WORD, "A,B,...", &o.strategy, "one or several, all in one read; see 'sluice strategies'",
       .alias = "strategies" },
     { "mix", 0, CLI_WORD, "A:N,B:N,...", &o.mix, "instead: shares of the picks, as margin:70,random:20,entropy:10" },
-    { "labels", 0, CLI_PATH, "FILE", &o.labels, "rows that have a label and are not picked; a list of ids will do",
-      .alias = "labelled" },
-    { "exclude", 0, CLI_PATH, "FILE", &o.exclude, "further rows not to pick: csv with an id column, or one id a line" },
-    { "like", 0, CLI_PATH, "FILE", &o.like,
+    { "labels", 0, CLI_PATH, "FILE", &o.files.labels,
+      "rows that have a label and are not picked; a list of ids will do", .alias = "labelled" },
+    { "exclude", 0, CLI_PATH, "FILE", &o.files.exclude,
+      "further rows not to pick: csv with an id column, or one id a line" },
+    { "like", 0, CLI_PATH, "FILE", &o.files.like,
       "rows for similarity, never picked: csv with an id column, or one id a line" },
-    { "group", 0, CLI_PATH, "FILE", &o.group, "csv of id,group: videos, cameras, patients" },
+    { "group", 0, CLI_PATH, "FILE", &o.files.group, "csv of id,group: videos, cameras, patients" },
     { "per-group", 0, CLI_INT, "N", &o.per_group, "at most N picks of a group", 1 },
     { "balance", 0, CLI_FLAG, NULL, &o.balance, "spread the picks evenly over the predicted classes" },
     { "dedupe", 0, CLI_NUMBER, "RADIUS", &o.dedupe,
@@ -43,58 +45,16 @@ static const cli_opt opts[] = {
       1 },
     { "dry-run", 0, CLI_FLAG, NULL, &o.dry_run, "print rows, bytes and memory, read nothing" },
     { "pool", 0, CLI_LIST, "POOL", &o.pool, "the same as a plain POOL argument", .alias = "features" },
-    { "ids", 0, CLI_PATH, "FILE", &o.in.ids, "one id a row, .txt .csv .npy" },
-    { "tensor", 0, CLI_WORD, "NAME", &o.in.tensor, "which tensor of a .safetensors" },
-    { "classes", 0, CLI_PATH, "FILE", &o.in.classes, "class names of the labels, one a line" },
-    { "same-ids", 0, CLI_FLAG, NULL, &o.in.same_ids, "ids of files made for another pool hold for this one" },
+    { "ids", 0, CLI_PATH, "FILE", &o.files.in.ids, "one id a row, .txt .csv .npy" },
+    { "tensor", 0, CLI_WORD, "NAME", &o.files.in.tensor, "which tensor of a .safetensors" },
+    { "classes", 0, CLI_PATH, "FILE", &o.files.in.classes, "class names of the labels, one a line" },
+    { "same-ids", 0, CLI_FLAG, NULL, &o.files.in.same_ids, "ids of files made for another pool hold for this one" },
     { "force", 0, CLI_FLAG, NULL, &o.force, "overwrite --out" },
+    { "shard", 0, CLI_WORD, "I/N", &o.shard,
+      "scan only part I of N, from 0, of the pool; 'sluice merge' joins what goes to --out" },
+    RESUME_OPTS(o.resume),
     { 0 },
 };
-
-/* ---- rows not to pick ---- */
-
-/* A list of ids says that rows are labelled, not as what: one class stands for all. */
-static sluice_status labels_of_ids(cli *c, const sluice_pool *pool, const char *path, sluice_labels **out_labels)
-{
-    sluice_status st = SLUICE_OK;
-    sluice_pool_info info;
-    int64_t *row = NULL, count = 0;
-    int32_t *row_class = NULL;
-    TRY(sluice_rows_load(c->s, pool, path, &row, &count));
-    sluice_pool_get_info(pool, &info);
-    row_class = malloc(((size_t)info.rows + 1) * sizeof *row_class);
-    if (!row_class) REFUSE(E_MEMORY, "out of memory");
-    for (int64_t i = 0; i < info.rows; i++) row_class[i] = -1;
-    for (int64_t i = 0; i < count; i++) row_class[row[i]] = 0;
-    TRY(sluice_labels_from_array(c->s, pool, row_class, 1, out_labels));
-out:
-    free(row_class);
-    sluice_free(row);
-    return st;
-}
-
-/* A csv without a label column and a .txt are lists of ids. */
-static bool is_list_of_ids(const char *path)
-{
-    char line[4096] = "";
-    const char *dot = strrchr(path, '.');
-    if (!dot || (strcmp(dot, ".csv") != 0 && strcmp(dot, ".txt") != 0)) return false;
-    FILE *f = fopen(path, "r");
-    bool read = f && fgets(line, sizeof line, f);
-    if (f) fclose(f);
-    if (!read) return false;
-    for (char *rest, *word = strtok_r(line, ",\"\r\n", &rest); word; word = strtok_r(NULL, ",\"\r\n", &rest))
-        if (strcmp(word, "label") == 0) return false;
-    return true;
-}
-
-static sluice_status load_labels(cli *c, const sluice_pool *pool, sluice_labels **out_labels)
-{
-    sluice_status st = check_origin(c, pool, o.labels, &o.in);
-    if (st) return st;
-    if (is_list_of_ids(o.labels)) return labels_of_ids(c, pool, o.labels, out_labels);
-    return sluice_labels_load(c->s, pool, o.labels, o.in.classes, out_labels);
-}
 
 /* ---- --dry-run ---- */
 
@@ -190,66 +150,78 @@ static void report(const sluice_picks *picks)
     log_wrote(o.out ? o.out : "standard output", picked, "rows", info.scanned);
 }
 
-static sluice_status run(cli *c)
+/* "3/8" */
+static sluice_status parse_shard(cli *c, sluice_select_args *a)
+{
+    int used = -1;
+    if (!o.shard) return SLUICE_OK;
+    bool plain = strspn(o.shard, "0123456789/") == strlen(o.shard) && strlen(o.shard) < 20;
+    if (!plain || sscanf(o.shard, "%d/%d%n", &a->shard, &a->shards, &used) != 2 || o.shard[used])
+        return cli_fail(c, SLUICE_E_USAGE, "--shard: '%s' is not I/N, as 0/4", o.shard);
+    if (a->shard < 0 || a->shards < 1 || a->shard >= a->shards)
+        return cli_fail(c, SLUICE_E_USAGE, "--shard: there is no part %d of %d: parts count from 0", a->shard,
+                        a->shards);
+    if (!o.out) return cli_fail(c, SLUICE_E_USAGE, "--shard: the part needs a file: --out");
+    if (o.link) return cli_fail(c, SLUICE_E_USAGE, "--shard: a part picks no rows to --link");
+    return SLUICE_OK;
+}
+
+/* The last line of a part; NULL after a --dry-run or where all was done. */
+static void report_part(const sluice_picks *picks)
+{
+    sluice_picks_info info;
+    sluice_picks_get_info(picks, &info);
+    if (!info.done) log_wrote(o.out, 1, "part", info.scanned);
+}
+
+static sluice_status write_picks(cli *c, const sluice_pool *pool, const sluice_picks *picks)
 {
     sluice_status st = SLUICE_OK;
-    sluice_pool *pool = NULL;
-    sluice_labels *labels = NULL;
-    sluice_picks *picks = NULL;
-    cli_model model = { 0 };
-    int64_t *exclude = NULL, *like = NULL;
-    int32_t *group = NULL;
-    sluice_select_args a = { .size = sizeof a,
-                             .strategies = o.mix ? NULL : o.strategy,
-                             .mix = o.mix,
-                             .k = o.k,
-                             .seed = (uint64_t)o.seed,
-                             .balance = o.balance,
-                             .max_bad = o.max_bad,
-                             .out = o.out,
-                             .force = o.force,
-                             .dry_run = o.dry_run,
-                             .dedupe = o.dedupe };
-    if (o.out) TRY(check_output(c, o.out, !o.mix && strchr(o.strategy, ',')));
-    TRY(open_model(c, &o.heads, o.logits, o.probs, &model));
-    TRY(open_pool_or_outputs(c, &o.pool, &o.in, o.logits ? o.logits : o.probs, &pool));
-    if (o.link) TRY(check_linkable(c, pool));
-    if (o.labels) TRY(load_labels(c, pool, &labels));
-    if (o.exclude) {
-        TRY(check_origin(c, pool, o.exclude, &o.in));
-        TRY(sluice_rows_load(c->s, pool, o.exclude, &exclude, &a.exclude_count));
-    }
-    if (o.like) {
-        TRY(check_origin(c, pool, o.like, &o.in));
-        TRY(sluice_rows_load(c->s, pool, o.like, &like, &a.like_count));
-    }
-    if (o.group) {
-        TRY(check_origin(c, pool, o.group, &o.in));
-        TRY(sluice_groups_load(c->s, pool, o.group, &group));
-        a.per_group = o.per_group;
-    }
-    a.head = model.heads[0], a.logits = model.logits, a.probs = model.probs;
-    if (model.head_count > 1)
-        a.committee = (const sluice_head *const *)model.heads + 1, a.committee_count = model.head_count - 1;
-    a.labels = labels, a.exclude = exclude, a.like = like, a.group = group;
-    TRY(sluice_select(c->s, pool, &a, &picks));
-    if (!picks) goto out; /* another rank has them */
-    if (o.dry_run) {
-        put_plan(pool, picks);
-        goto out;
-    }
     TRY(sluice_picks_write(c->s, picks, o.out ? o.out : "-", o.force));
     if (o.link) TRY(link_picks(c, pool, picks));
     TRY(cli_flush(c));
     report(picks);
 out:
-    sluice_free(exclude);
-    sluice_free(like);
-    sluice_free(group);
-    sluice_labels_free(labels);
+    return st;
+}
+
+static sluice_status run(cli *c)
+{
+    sluice_status st = SLUICE_OK;
+    sluice_picks *picks = NULL;
+    choice files = { 0 };
+    char *folder = NULL, *note = NULL;
+    sluice_select_args a = { .size = sizeof a,
+                             .strategies = o.mix ? NULL : o.strategy,
+                             .mix = o.mix,
+                             .k = o.k,
+                             .seed = (uint64_t)o.seed,
+                             .per_group = o.files.group ? o.per_group : 0,
+                             .balance = o.balance,
+                             .max_bad = o.max_bad,
+                             .out = o.out,
+                             .force = o.force,
+                             .dry_run = o.dry_run,
+                             .dedupe = o.dedupe,
+                             .checkpoint_s = o.resume.every_s,
+                             .fresh = o.resume.fresh };
+    TRY(parse_shard(c, &a));
+    if (o.out) TRY(check_output(c, o.out, !o.mix && !o.shard && strchr(o.strategy, ',')));
+    TRY(resume_folder(c, &o.resume, o.out, &folder));
+    if (o.shard && !(note = choice_note(&o.files))) REFUSE(E_MEMORY, "out of memory");
+    a.checkpoint = folder, a.note = note;
+    TRY(choice_open(c, &o.pool, &o.files, &files, &a));
+    if (o.link) TRY(check_linkable(c, files.pool));
+    TRY(sluice_select(c->s, files.pool, &a, &picks));
+    if (!picks) goto out; /* another rank has them */
+    if (o.dry_run) put_plan(files.pool, picks);
+    else if (o.shard) report_part(picks);
+    else TRY(write_picks(c, files.pool, picks));
+out:
+    free(folder);
+    free(note);
     sluice_picks_free(picks);
-    sluice_pool_free(pool);
-    model_release(&model);
+    choice_release(&files);
     return st;
 }
 

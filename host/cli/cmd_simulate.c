@@ -46,6 +46,7 @@ static const cli_opt opts[] = {
     { "classes", 0, CLI_PATH, "FILE", &o.in.classes, "class names, one a line, in the order of the outputs" },
     { "same-ids", 0, CLI_FLAG, NULL, &o.in.same_ids, "the labels' ids fit although the pool has changed" },
     { "force", 0, CLI_FLAG, NULL, &o.force, "overwrite what --out holds" },
+    RESUMABLE_EXIT_OPT,
     { 0 },
 };
 
@@ -156,6 +157,7 @@ static sluice_status run(cli *c)
                      .rounds = -1 };
     if (!o.sets) TRY(complete(c, &set));
     TRY(check_output(c, o.out, true));
+    c->resumable = true; /* by its finished rounds */
     TRY(o.sets ? simulate_sets(c, line, &table) : simulate(c, &set, o.out, line, &table));
     progress_clear();
     if (!table) goto out; /* another rank has it */

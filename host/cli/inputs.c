@@ -16,6 +16,18 @@ bool path_exists(const char *path)
     return lstat(path, &facts) == 0;
 }
 
+sluice_status resume_folder(cli *c, const cli_resume *r, const char *out, char **out_folder)
+{
+    size_t n = out ? strlen(out) : 0;
+    while (n > 1 && out[n - 1] == '/') n--;
+    *out_folder = NULL;
+    if (!r->folder && n == 0) return SLUICE_OK;
+    int bytes = r->folder ? asprintf(out_folder, "%s", r->folder) : asprintf(out_folder, "%.*s.ckpt", (int)n, out);
+    if (bytes < 0) return *out_folder = NULL, cli_fail(c, SLUICE_E_MEMORY, "out of memory");
+    c->resumable = true;
+    return SLUICE_OK;
+}
+
 sluice_status check_output(cli *c, const char *path, bool to_be_folder)
 {
     sluice_status st = SLUICE_OK;

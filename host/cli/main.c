@@ -1,6 +1,6 @@
 /* main.c - finds the command, opens a context, runs it, reports and ends with the right exit code.
  *
- * Exit codes: sluice_exit_code() of the status, or 128 + signal after a signal.  Results go to stdout, all else to
+ * Exit codes: sluice_exit_code() of the status; after a signal see signals.c.  Results go to stdout, all else to
  * stderr. */
 #include "cli.h"
 #include "comm.h"
@@ -55,29 +55,6 @@ char *cli_line(const cli *c)
         put_word(f, c->argv[i]);
     }
     return fclose(f) == 0 ? text : NULL;
-}
-
-/* ---- signals ---- */
-
-static sluice *volatile running;
-static volatile sig_atomic_t caught;
-
-/* The first signal asks the library to stop and clean up, the second ends the program at once. */
-static void on_signal(int number)
-{
-    if (caught) _exit(128 + number);
-    caught = number;
-    if (running) sluice_cancel(running);
-}
-
-static void catch_signals(sluice *s)
-{
-    struct sigaction stop = { .sa_handler = on_signal };
-    running = s;
-    sigaction(SIGINT, &stop, NULL);
-    sigaction(SIGTERM, &stop, NULL);
-    sigaction(SIGHUP, &stop, NULL);
-    sigaction(SIGUSR1, &stop, NULL); /* what schedulers send ahead of the end */
 }
 
 /* A closed stdout, stderr or stdin would let an output file take its number, and messages would land inside it. */
@@ -174,7 +151,7 @@ static sluice_status run_command(cli *c)
                          .progress = progress_show };
     st = sluice_open(&o, &c->s);
     if (st) return st;
-    catch_signals(c->s);
+    signals_catch(c->s);
     st = agree(c, check_same_line(c));
     if (!st) st = c->command->run(c);
     if (!st) st = cli_flush(c);
@@ -222,8 +199,7 @@ int main(int argc, char **argv)
         if (!*message && c.s) message = sluice_error(c.s);
         log_error(*message ? message : sluice_status_text(st));
     }
-    running = NULL;
+    signals_end();
     sluice_close(c.s);
-    if (st && caught) return 128 + caught;
-    return sluice_exit_code(st);
+    return signals_exit(&c, st);
 }

@@ -10,7 +10,9 @@
 #include <string.h>
 #include <strings.h>
 
-cli_common common = { .mem_mib = 1024, .devices = "auto", .math = "exact", .ranks = "auto", .log = "text" };
+cli_common common = {
+    .mem_mib = 1024, .resumable_exit = 75, .devices = "auto", .math = "exact", .ranks = "auto", .log = "text"
+};
 
 static const cli_opt common_opts[] = {
     { "threads", 0, CLI_INT, "N", &common.threads, "threads; 0: what affinity, cgroup and Slurm allow", 0, 4096 },
@@ -137,7 +139,7 @@ static sluice_status set_number(cli *c, const cli_opt *o, const char *shown, con
     return SLUICE_OK;
 }
 
-static sluice_status list_add(cli *c, cli_list *list, const char *text)
+sluice_status list_add(cli *c, cli_list *list, const char *text)
 {
     const char **grown = realloc(list->item, ((size_t)list->count + 1) * sizeof *grown);
     if (!grown) return cli_fail(c, SLUICE_E_MEMORY, "out of memory");

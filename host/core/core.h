@@ -112,6 +112,11 @@ typedef struct outfile outfile;
  * commit fails with E_WRITE unless the bytes are the same (then it stays and all is well).  Pipes and devices are
  * written as they are. */
 sluice_status outfile_open(sluice *s, const char *path, bool force, outfile **out_f);
+/* As outfile_open() with force, but written in a named temporary that a later call can go on with: its first keep bytes
+ * stay, further ones go.  Both are on one file system. */
+sluice_status outfile_reopen(sluice *s, const char *path, const char *temporary, int64_t keep, outfile **out_f);
+sluice_status outfile_sync(sluice *s, outfile *f); /* what was written so far is safe */
+void outfile_leave(outfile *f);                    /* as outfile_abort(), but the temporary stays */
 sluice_status outfile_write(sluice *s, outfile *f, const void *data, size_t bytes);
 sluice_status outfile_printf(sluice *s, outfile *f, const char *format, ...) __attribute__((format(printf, 3, 4)));
 sluice_status outfile_commit(sluice *s, outfile *f); /* f is freed also on failure */

@@ -18,6 +18,7 @@ enum { BUFFER = 1 << 18 };
 
 struct outfile {
     char *path, *temporary; /* temporary NULL: a pipe or device, written directly */
+    bool kept;              /* the temporary is the caller's and stays after a failure */
     bool compare;           /* path exists and must turn out the same */
     int fd;
     size_t used;
@@ -27,6 +28,13 @@ struct outfile {
 static sluice_status cannot_write(sluice *s, const char *path)
 {
     return sluice_fail_errno(s, errno == EIO ? SLUICE_E_IO : SLUICE_E_WRITE, "cannot write '%s'", path);
+}
+
+static void folder_of(const char *path, char *out, size_t size)
+{
+    const char *slash = strrchr(path, '/');
+    int n = slash ? (int)(slash - path) : 0;
+    snprintf(out, size, "%.*s", n ? n : 1, slash ? (n ? path : "/") : ".");
 }
 
 sluice_status outfile_open(sluice *s, const char *path, bool force, outfile **out_f)
@@ -56,6 +64,49 @@ sluice_status outfile_open(sluice *s, const char *path, bool force, outfile **ou
     *out_f = f, f = NULL;
 out:
     outfile_abort(f);
+    return st;
+}
+
+/* Before hours of work, not after. */
+static sluice_status check_can_move(sluice *s, const outfile *f)
+{
+    struct stat from, to;
+    char folder[4096];
+    folder_of(f->path, folder, sizeof folder);
+    if (fstat(f->fd, &from) || stat(folder, &to)) return cannot_write(s, f->path);
+    if (from.st_dev == to.st_dev) return SLUICE_OK;
+    return sluice_fail(s, SLUICE_E_USAGE, "'%s' is on another file system than '%s' and could not be moved there",
+                       f->temporary, f->path);
+}
+
+/* Bytes that are missing would be zeros where scores should be. */
+static sluice_status keep_bytes(sluice *s, outfile *f, int64_t keep)
+{
+    struct stat facts;
+    if (fstat(f->fd, &facts)) return cannot_write(s, f->temporary);
+    if (facts.st_size < keep)
+        return sluice_fail(s, SLUICE_E_DATA, "'%s' has %lld bytes, %lld were written", f->temporary,
+                           (long long)facts.st_size, (long long)keep);
+    if (ftruncate(f->fd, keep) || lseek(f->fd, keep, SEEK_SET) < 0) return cannot_write(s, f->temporary);
+    return SLUICE_OK;
+}
+
+sluice_status outfile_reopen(sluice *s, const char *path, const char *temporary, int64_t keep, outfile **out_f)
+{
+    sluice_status st = SLUICE_OK;
+    outfile *f = NULL;
+    TRY_NEW(f, mem_new(s, 1, sizeof *f));
+    f->fd = -1;
+    TRY_NEW(f->path, mem_text(s, path));
+    TRY_NEW(f->temporary, mem_text(s, temporary));
+    f->kept = true;
+    f->fd = open(temporary, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (f->fd < 0) TRY(cannot_write(s, temporary));
+    TRY(check_can_move(s, f));
+    TRY(keep_bytes(s, f, keep));
+    *out_f = f, f = NULL;
+out:
+    outfile_leave(f);
     return st;
 }
 
@@ -103,13 +154,17 @@ sluice_status outfile_printf(sluice *s, outfile *f, const char *format, ...)
     return st;
 }
 
+sluice_status outfile_sync(sluice *s, outfile *f)
+{
+    sluice_status st = flush(s, f);
+    return !st && fsync(f->fd) && errno != EINVAL && errno != EROFS ? cannot_write(s, f->path) : st;
+}
+
 /* The rename is durable only when the folder is synced too; file systems that cannot do it say EINVAL. */
 static int sync_folder(const char *path)
 {
     char folder[4096];
-    const char *slash = strrchr(path, '/');
-    int n = slash ? (int)(slash - path) : 0;
-    snprintf(folder, sizeof folder, "%.*s", n ? n : 1, slash ? (n ? path : "/") : ".");
+    folder_of(path, folder, sizeof folder);
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return 0;
     int bad = fsync(fd) && errno == EIO;
@@ -143,21 +198,27 @@ sluice_status outfile_commit(sluice *s, outfile *f)
         outfile_abort(f);
         return st;
     }
-    if (!st && fsync(f->fd) && errno != EINVAL && errno != EROFS) st = cannot_write(s, f->path);
+    if (!st) st = outfile_sync(s, f);
     int fd = f->fd;
     f->fd = -1;
     if (close(fd) && !st) st = cannot_write(s, f->path);
     if (!st && f->temporary && rename(f->temporary, f->path)) st = cannot_write(s, f->path);
     if (!st && f->temporary && sync_folder(f->path)) st = cannot_write(s, f->path);
-    outfile_abort(f);
+    if (f->kept) outfile_leave(f);
+    else outfile_abort(f);
     return st;
 }
 
 void outfile_abort(outfile *f)
 {
+    if (f && f->temporary) unlink(f->temporary);
+    outfile_leave(f);
+}
+
+void outfile_leave(outfile *f)
+{
     if (!f) return;
     if (f->fd >= 0) close(f->fd);
-    if (f->temporary) unlink(f->temporary);
     mem_free(f->temporary);
     mem_free(f->path);
     mem_free(f);

@@ -11,6 +11,7 @@ void sluice_picks_free(sluice_picks *p)
     mem_free(p->parts);
     json_decref(p->inputs);
     json_decref(p->run);
+    checkpoint_release(&p->kept);
     mem_free(p);
 }
 

@@ -3,6 +3,7 @@
 #define PICKS_H
 
 #include "candidates.h"
+#include "checkpoint.h"
 #include "manifest.h"
 #include "pool_scan.h"
 
@@ -26,6 +27,7 @@ struct sluice_picks {
     char inputs_hash[17];
     json_t *inputs; /* for the manifest */
     json_t *run;
+    checkpoint kept; /* of the scan; goes when the picks are written */
 };
 
 /* One list as csv at path ("-": stdout), without a manifest; hash (may be NULL) gets XXH3-64 of the bytes. */

@@ -2,6 +2,7 @@
  *
  * Columns are written in the order asked for; "logits" is as many columns as there are classes.  Their names are in the
  * manifest beside the file.  A row with a NaN or an infinity is NaN in every column. */
+#include "checkpoint.h"
 #include "comm.h"
 #include "exact.h"
 #include "formats.h"
@@ -37,7 +38,9 @@ typedef struct scoring {
     scorer_set scorers;
     int64_t labelled;
     scan_state state;
+    checkpoint kept; /* its rows are the file until it is whole */
     outfile *file;
+    int64_t header_bytes;
     float *row; /* [rows of a block, width], grown */
     int64_t row_floats;
 } scoring;
@@ -213,12 +216,120 @@ out:
     return st;
 }
 
+/* ---- the file, and how it goes on ---- */
+
+static sluice_status keep(sluice *s, void *user)
+{
+    sluice_status st = SLUICE_OK;
+    scoring *e = user;
+    void *bytes = NULL;
+    size_t size;
+    TRY(outfile_sync(s, e->file)); /* before the state that says so */
+    TRY(scan_state_pack(s, &e->state, &bytes, &size));
+    TRY(checkpoint_write(s, &e->kept, bytes, size));
+out:
+    mem_free(bytes);
+    return st;
+}
+
+static sluice_status start_checkpoint(sluice *s, scoring *e, json_t *inputs)
+{
+    const sluice_score_args *a = &e->a;
+    if (!a->checkpoint) return SLUICE_OK;
+    json_t *identity =
+        json_pack("{s:s, s:s, s:o}", "sluice", sluice_version(), "task", "score", "inputs", json_copy(inputs));
+    sluice_status st = checkpoint_init(s, &e->kept, a->checkpoint, path_base(a->out), identity, a->checkpoint_s);
+    json_decref(identity);
+    if (!st && a->fresh) checkpoint_remove(&e->kept);
+    return st;
+}
+
+/* What an earlier call kept: rows are written in order, so those that are done are the first. */
+static sluice_status go_on(sluice *s, scoring *e)
+{
+    sluice_status st = SLUICE_OK;
+    sealed f = { 0 };
+    bool found;
+    const spans *done = &e->state.done;
+    TRY(checkpoint_load(s, &e->kept, &f, &found));
+    if (!found) goto out;
+    st = scan_state_merge(s, &e->state, e->pool, NULL, f.body, f.bytes);
+    if (!st && (done->count > 1 || (done->count && done->at[0].first)))
+        st = sluice_fail(s, SLUICE_E_FORMAT, "the state of the scan is damaged: its rows are not the first ones");
+    if (st) st = sluice_hint(s, sluice_note(s, st, "'%s'", e->kept.path), "--fresh starts over");
+    else
+        log_line(s, SLUICE_INFO, "'%s' knows %lld of %lld rows: going on from there", e->kept.path,
+                 (long long)spans_rows(done), (long long)e->pool->rows);
+out:
+    sealed_release(&f);
+    return st;
+}
+
+static sluice_status open_rows(sluice *s, scoring *e)
+{
+    sluice_status st = SLUICE_OK;
+    char header[NPY_HEADER_BYTES];
+    size_t bytes = npy_header(header, "<f4", 2, (int64_t[]){ e->pool->rows, e->width });
+    int64_t rows = spans_rows(&e->state.done);
+    e->header_bytes = (int64_t)bytes;
+    if (!e->kept.path) TRY(outfile_open(s, e->a.out, true, &e->file));
+    else {
+        TRY(file_make_folder(s, e->kept.folder));
+        int64_t keep = rows ? e->header_bytes + rows * e->width * (int64_t)sizeof(float) : 0;
+        TRY(outfile_reopen(s, e->a.out, e->kept.rows, keep, &e->file));
+    }
+    if (!rows) TRY(outfile_write(s, e->file, header, bytes));
+out:
+    return st;
+}
+
+static sluice_status scan_rows(sluice *s, scoring *e, pool_scan *scan)
+{
+    sluice_status st = SLUICE_OK;
+    *scan = (pool_scan){ .pool = e->pool,
+                         .src = &e->src,
+                         .strategies = e->strategies,
+                         .count = e->strategy_count,
+                         .columns = e->columns,
+                         .logits = e->logits,
+                         .seed = e->a.seed,
+                         .max_bad = 1,
+                         .take = write_block,
+                         .keep = e->kept.path ? keep : NULL,
+                         .keep_s = e->kept.every_s,
+                         .user = e,
+                         .labelled = e->labelled,
+                         .task = "score",
+                         .state = &e->state };
+    TRY(scan_state_init(s, &e->state, e->pool->rows, e->strategy_count, NULL));
+    TRY(go_on(s, e));
+    TRY(open_rows(s, e));
+    TRY(pool_scan_run(s, scan));
+    warn_of_constants(s, &e->state, e->strategies);
+    if (e->state.bad.count)
+        log_line(s, SLUICE_WARNING, "%lld rows hold a NaN or an infinity: NaN in '%s'", (long long)e->state.bad.count,
+                 e->a.out);
+out:
+    return st;
+}
+
+/* Rows stay where a checkpoint tells of them. */
+static void close_rows(sluice *s, scoring *e, sluice_status st)
+{
+    bool kept = e->kept.path && access(e->kept.path, F_OK) == 0;
+    if (st == SLUICE_E_CANCELLED && kept) sluice_hint(s, st, "the same call goes on from '%s'", e->kept.path);
+    if (kept) outfile_leave(e->file);
+    else outfile_abort(e->file);
+    if (st && !kept && e->header_bytes) checkpoint_remove(&e->kept);
+}
+
 static sluice_status run(sluice *s, scoring *e)
 {
     sluice_status st = SLUICE_OK;
     char *manifest = NULL, digest[17];
     json_t *inputs = NULL;
     bool done = false;
+    pool_scan scan;
     if (!e->a.out || !path_ends(e->a.out, ".npy"))
         FAIL(E_USAGE, "'%s' does not end in .npy, the form of scores", e->a.out ? e->a.out : "");
     TRY(parse_scores(s, e));
@@ -226,44 +337,25 @@ static sluice_status run(sluice *s, scoring *e)
     TRY(source_committee(s, &e->src, e->a.committee, e->a.committee_count));
     TRY(check_source(s, e));
     inputs = describe_inputs(s, e);
+    TRY(start_checkpoint(s, e, inputs));
     TRY(manifest_digest(s, inputs, digest));
     json_object_set_new(inputs, "hash", json_string(digest));
     TRY_NEW(manifest, manifest_path(s, e->a.out));
     TRY(manifest_check(s, manifest, digest, &(manifest_output){ e->a.out, false }, 1, e->a.force, &done));
     if (done) {
         log_line(s, SLUICE_INFO, "'%s' is there already, made from the same inputs", e->a.out);
+        checkpoint_clear(s, &e->kept);
         goto out;
     }
     e->labelled = e->a.labels ? e->a.labels->count : e->a.head ? e->a.head->train_count : 0;
     TRY(fit_scorers(s, e));
-    char header[NPY_HEADER_BYTES];
-    size_t header_bytes = npy_header(header, "<f4", 2, (int64_t[]){ e->pool->rows, e->width });
-    TRY(outfile_open(s, e->a.out, true, &e->file));
-    TRY(outfile_write(s, e->file, header, header_bytes));
-    pool_scan scan = { .pool = e->pool,
-                       .src = &e->src,
-                       .strategies = e->strategies,
-                       .count = e->strategy_count,
-                       .columns = e->columns,
-                       .logits = e->logits,
-                       .seed = e->a.seed,
-                       .max_bad = 1,
-                       .take = write_block,
-                       .user = e,
-                       .labelled = e->labelled,
-                       .task = "score",
-                       .state = &e->state };
-    TRY(scan_state_init(s, &e->state, e->pool->rows, e->strategy_count, NULL));
-    TRY(pool_scan_run(s, &scan));
-    warn_of_constants(s, &e->state, e->strategies);
-    if (e->state.bad.count)
-        log_line(s, SLUICE_WARNING, "%lld rows hold a NaN or an infinity: NaN in '%s'", (long long)e->state.bad.count,
-                 e->a.out);
-    TRY(write_manifest(s, e, manifest, inputs, &scan, (int64_t)header_bytes + e->pool->rows * e->width * 4));
+    TRY(scan_rows(s, e, &scan));
+    TRY(write_manifest(s, e, manifest, inputs, &scan, e->header_bytes + e->pool->rows * e->width * 4));
     outfile *f = e->file;
     e->file = NULL;
     st = outfile_commit(s, f);
     if (st) unlink(manifest); /* it tells of scores that are not there */
+    else checkpoint_remove(&e->kept);
 out:
     mem_free(manifest);
     json_decref(inputs);
@@ -279,12 +371,13 @@ sluice_status sluice_score(sluice *s, const sluice_pool *pool, const sluice_scor
     bool mine = comm_root(s);
     comm *ranks = comm_leave(s);
     sluice_status st = mine ? run(s, &e) : SLUICE_OK;
-    outfile_abort(e.file);
+    close_rows(s, &e, st);
     source_release(s, &e.src);
     scorer_set_release(&e.scorers);
     references_release(&e.refs);
     exclusions_release(&e.out);
     scan_state_release(&e.state);
+    checkpoint_release(&e.kept);
     mem_free(e.strategies);
     mem_free(e.parts);
     mem_free(e.row);

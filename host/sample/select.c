@@ -1,52 +1,27 @@
 /* select.c - sluice_select(): check, exclude, read the pool once, pick.
  *
  *     prepare   strategies or mix, source, rules, exclusions, what the manifest will say
- *     scan      one read feeds the candidates of every strategy      (some strategy needs scores)
- *     draw      hashes of ids alone; only the picked rows are read   (random, or power-random, and nothing else)
+ *     know      one read feeds the candidates of every strategy: by a scan, or what an earlier call kept and a scan of the
+ *               rest, or the partial results of others             (some strategy needs scores)
+ *     draw      hashes of ids alone; only the picked rows are read  (random, or power-random, and nothing else)
  *     rules     candidates become picks, where a strategy has a rule for that
  *     collect   picks become lists; the picked rows are read again for prediction and confidence
  *
  * Reading k rows again is cheaper than carrying two columns of n rows through the order, and gives the same bits,
  * because scoring is row-local. */
+#include "selection.h"
 #include "comm.h"
-#include "exclusions.h"
 #include "exact.h"
-#include "lane.h"
-#include "picks.h"
 #include "reader.h"
-#include "rule_run.h"
-#include "scorer.h"
 
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { DRAW_ROWS = 1 << 16 };
-
-typedef struct selection {
-    const sluice_pool *pool;
-    sluice_select_args a;
-    source src;
-    lane lane;            /* that scores the picked rows again */
-    strategy *strategies; /* of the lists, or of the parts of the mix */
-    int count;
-    mix_part *parts; /* mix, else NULL */
-    pick_rules rules;
-    candidates *candidates; /* [count] */
-    scan_state state;       /* candidates are its tops */
-    exclusions out;
-    references refs;
-    scorer_set scorers;
-    int64_t labelled;
-    /* rows picked by any list, ascending, and what is known of them */
-    int64_t *row;
-    float *prediction, *confidence;
-    uint8_t *bad;
-    int64_t picked;
-    sluice_picks *p;
-} selection;
 
 static void release_picked(selection *e)
 {
@@ -227,6 +202,9 @@ static sluice_status prepare(sluice *s, selection *e)
         FAIL(E_USAGE, "dedupe is 0 (off) or a distance of rows of length 1, from 1e-6 to 2, not %g", a->dedupe);
     if (a->exclude_count < 0 || (a->exclude_count && !a->exclude))
         FAIL(E_USAGE, "the list of excluded rows is missing");
+    if (a->shards < 0 || a->shard < 0 || a->shard >= (a->shards ? a->shards : 1))
+        FAIL(E_USAGE, "there is no part %d of %d: parts count from 0", a->shard, a->shards);
+    if (a->shards && !a->out) FAIL(E_USAGE, "a part of the pool needs a file for its partial result");
     if (e->a.max_bad == 0) e->a.max_bad = 0.01;
     TRY(parse_strategies(s, e));
     TRY(source_init(s, &e->src, e->pool, a->head, a->logits, a->probs));
@@ -305,6 +283,8 @@ static bool needs_scan(const selection *e)
     return e->a.balance != 0;
 }
 
+bool selection_scans(const selection *e) { return e->rules.k > 0 && needs_scan(e); }
+
 static sluice_status fit_scorers(sluice *s, selection *e)
 {
     scorer_inputs in = {
@@ -313,6 +293,54 @@ static sluice_status fit_scorers(sluice *s, selection *e)
     sluice_status st = scorer_set_fit(s, &e->scorers, e->strategies, e->count, &in);
     e->src.scorers = e->scorers.list, e->src.scorer_count = e->scorers.count;
     return st;
+}
+
+static sluice_status start_state(sluice *s, selection *e)
+{
+    bool scans = selection_scans(e);
+    sluice_status st = scans ? start_candidates(s, e) : SLUICE_OK;
+    return st ? st : scan_state_init(s, &e->state, e->pool->rows, scans ? e->count : 0, scans ? e->candidates : NULL);
+}
+
+static sluice_status keep(sluice *s, void *user)
+{
+    sluice_status st = SLUICE_OK;
+    selection *e = user;
+    void *bytes = NULL;
+    size_t size;
+    TRY(scan_state_pack(s, &e->state, &bytes, &size));
+    TRY(checkpoint_write(s, &e->p->kept, bytes, size));
+out:
+    mem_free(bytes);
+    if (!st || s->cancelled) return st;
+    log_line(s, SLUICE_WARNING, "the checkpoint is an older one: %s", s->error);
+    s->error[0] = 0;
+    return SLUICE_OK;
+}
+
+/* What an earlier call kept. */
+static sluice_status go_on(sluice *s, selection *e)
+{
+    sluice_status st = SLUICE_OK;
+    sealed f = { 0 };
+    bool found;
+    if (e->a.fresh) checkpoint_remove(&e->p->kept);
+    TRY(checkpoint_load(s, &e->p->kept, &f, &found));
+    if (!found) goto out;
+    st = scan_state_merge(s, &e->state, e->pool, e->out.bits, f.body, f.bytes);
+    if (st) st = sluice_hint(s, sluice_note(s, st, "'%s'", e->p->kept.path), "--fresh starts over");
+    else
+        log_line(s, SLUICE_INFO, "'%s' knows %lld of %lld rows: going on from there", e->p->kept.path,
+                 (long long)spans_rows(&e->state.done), (long long)e->pool->rows);
+out:
+    sealed_release(&f);
+    return st;
+}
+
+/* The rows that are asked for. */
+static span range_of(const selection *e)
+{
+    return chunk_share(e->pool->rows, e->a.shard, e->a.shards ? e->a.shards : 1);
 }
 
 static sluice_status scan(sluice *s, selection *e)
@@ -326,21 +354,43 @@ static sluice_status scan(sluice *s, selection *e)
                        .columns = e->rules.classes ? READS(COLUMN_PREDICTION) : 0,
                        .labelled = e->labelled,
                        .max_bad = e->a.max_bad,
+                       .range = range_of(e),
                        .take = take_block,
+                       .keep = e->p->kept.path ? keep : NULL,
+                       .keep_s = e->p->kept.every_s,
                        .user = e,
                        .task = "scan",
                        .state = &e->state };
+    span left = spans_gap(&e->state.done, scan.range);
+    if (left.first == left.end) return SLUICE_OK;
     TRY(fit_scorers(s, e));
-    TRY(start_candidates(s, e));
-    TRY(scan_state_init(s, &e->state, e->pool->rows, e->count, e->candidates));
     TRY(pool_scan_run(s, &scan));
+    if (scan.keep && scan.seconds >= scan.keep_s) TRY(keep(s, e)); /* what follows takes its time too */
+out:
+    return st;
+}
+
+/* What is to be known before anything is picked. */
+static sluice_status know_rows(sluice *s, selection *e)
+{
+    sluice_status st = SLUICE_OK;
+    TRY(start_state(s, e));
+    if (e->part_files) return parts_join(s, e);
+    if (!selection_scans(e)) return spans_add(s, &e->state.done, range_of(e));
+    TRY(go_on(s, e));
+    TRY(scan(s, e));
+out:
+    return st;
+}
+
+static sluice_status end_scan(sluice *s, selection *e)
+{
     warn_of_constants(s, &e->state, e->strategies);
-    TRY(finish_candidates(s, e));
     e->p->bad = e->state.bad;
     e->p->info.scanned = e->pool->rows;
     e->p->info.bytes = (double)e->state.bytes;
-out:
-    return st;
+    sluice_status st = quarantine_check(s, &e->p->bad, e->pool, e->a.max_bad);
+    return st ? st : finish_candidates(s, e);
 }
 
 /* ---- the picked rows ---- */
@@ -578,6 +628,30 @@ static json_t *describe_run(sluice *s, const sluice_picks *p)
     return run;
 }
 
+static sluice_status choose(sluice *s, selection *e)
+{
+    sluice_status st = SLUICE_OK;
+    if (e->rules.k == 0) return SLUICE_OK;
+    TRY(needs_scan(e) ? end_scan(s, e) : draw(s, e));
+    if (has_rules(e)) TRY(run_rules(s, e));
+    if (e->src.classes && (needs_scan(e) || has_rules(e))) TRY(read_picked(s, e));
+    TRY(collect(s, e));
+out:
+    return st;
+}
+
+static sluice_status start_checkpoint(sluice *s, selection *e)
+{
+    const sluice_select_args *a = &e->a;
+    if (!a->checkpoint) return SLUICE_OK;
+    json_t *identity = selection_identity(e, true);
+    const char *name = a->out && *path_base(a->out) ? path_base(a->out) : "picks";
+    sluice_status st = identity ? checkpoint_init(s, &e->p->kept, a->checkpoint, name, identity, a->checkpoint_s)
+                                : sluice_fail(s, SLUICE_E_MEMORY, "out of memory for a checkpoint");
+    json_decref(identity);
+    return st;
+}
+
 static sluice_status run(sluice *s, selection *e)
 {
     sluice_status st = SLUICE_OK;
@@ -585,36 +659,48 @@ static sluice_status run(sluice *s, selection *e)
     double began = clock_seconds();
     TRY_NEW(e->p, NEW(s, 1, sluice_picks));
     TRY(prepare(s, e));
-    if (e->a.out) TRY(picks_check(s, e->p, e->a.out, e->a.force, &done));
+    TRY(start_checkpoint(s, e));
+    if (e->a.shards) TRY(part_check(s, e, &done));
+    else if (e->a.out) TRY(picks_check(s, e->p, e->a.out, e->a.force, &done));
     e->p->info.done = done;
-    if (done) log_line(s, SLUICE_INFO, "'%s' is there already, made from the same inputs", e->a.out);
+    if (done) {
+        log_line(s, SLUICE_INFO, "'%s' is there already, made from the same inputs", e->a.out);
+        checkpoint_clear(s, &e->p->kept);
+    }
     if (done || e->a.dry_run) return SLUICE_OK;
     if (e->a.k > 0 && e->rules.k == 0)
         log_line(s, SLUICE_WARNING, "no row of %lld is left to pick", (long long)e->pool->rows);
-    if (e->rules.k > 0) {
-        TRY(needs_scan(e) ? scan(s, e) : draw(s, e));
-        if (has_rules(e)) TRY(run_rules(s, e));
-        if (e->src.classes && (needs_scan(e) || has_rules(e))) TRY(read_picked(s, e));
-        TRY(collect(s, e));
-    }
+    TRY(know_rows(s, e));
+    TRY(e->a.shards ? part_write(s, e) : choose(s, e));
     e->p->info.seconds = clock_seconds() - began;
     e->p->run = describe_run(s, e->p);
 out:
+    if (st == SLUICE_E_CANCELLED && e->p->kept.path && access(e->p->kept.path, F_OK) == 0)
+        sluice_hint(s, st, "the same call goes on from '%s'", e->p->kept.path);
+    return st;
+}
+
+sluice_status selection_run(sluice *s, selection *e, sluice_picks **out_picks)
+{
+    fp_state fp = fp_enter();
+    s->error[0] = 0;
+    sluice_status st = run(s, e);
+    if (!st) *out_picks = e->p, e->p = NULL;
+    selection_release(s, e);
+    fp_leave(fp);
     return st;
 }
 
 sluice_status sluice_select(sluice *s, const sluice_pool *pool, const sluice_select_args *a, sluice_picks **out_picks)
 {
-    fp_state fp = fp_enter();
     selection e = { .pool = pool };
     memcpy(&e.a, a, a->size < sizeof e.a ? a->size : sizeof e.a);
     s->error[0] = 0;
     bool mine = comm_root(s);
     comm *ranks = comm_leave(s);
-    sluice_status st = mine ? run(s, &e) : SLUICE_OK;
-    if (!st) *out_picks = e.p, e.p = NULL;
-    selection_release(s, &e);
-    fp_leave(fp);
+    sluice_picks *picks = NULL;
+    sluice_status st = mine ? selection_run(s, &e, &picks) : SLUICE_OK;
+    if (!st) *out_picks = picks;
     if (st) sluice_note(s, st, "cannot select");
     comm_rejoin(s, ranks);
     return comm_agree(s, st);

@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+/* Small pools have chunks too, large ones not too many. */
+enum { CHUNK_LEAST = 1 << 8, CHUNK_MOST = 1 << 16, CHUNKS = 1 << 10 };
+
 void spans_release(spans *v)
 {
     mem_free(v->at);
@@ -78,4 +81,18 @@ span spans_gap(const spans *v, span within)
     if (i < v->count && v->at[i].first < within.end) within.end = v->at[i].first;
     if (within.first > within.end) within.first = within.end;
     return within;
+}
+
+int64_t chunk_rows(int64_t rows)
+{
+    int64_t chunk = CHUNK_LEAST;
+    while (chunk < CHUNK_MOST && chunk < rows / CHUNKS) chunk *= 2;
+    return chunk;
+}
+
+span chunk_share(int64_t rows, int64_t i, int64_t n)
+{
+    int64_t chunk = chunk_rows(rows), chunks = rows / chunk + (rows % chunk != 0);
+    int64_t first = (int64_t)((__int128)chunks * i / n), end = (int64_t)((__int128)chunks * (i + 1) / n);
+    return (span){ first == chunks ? rows : first * chunk, end == chunks ? rows : end * chunk };
 }

@@ -23,4 +23,9 @@ int64_t spans_rows(const spans *v);
 /* The first rows of `within` that are not in v; empty: all are. */
 span spans_gap(const spans *v, span within);
 
+/* A pool is dealt out in chunks: blocks of so many rows, a function of the pool's rows alone. */
+int64_t chunk_rows(int64_t rows);
+/* The rows of the i-th of n parts of a pool: whole chunks, no part more than one above another; may be empty. */
+span chunk_share(int64_t rows, int64_t i, int64_t n);
+
 #endif

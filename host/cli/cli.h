@@ -140,7 +140,7 @@ typedef struct cli_resume { /* how a scan goes on after it was stopped */
 #define RESUME_OPTS(r)                                                                                                 \
     { "checkpoint", 0, CLI_PATH, "DIR", &(r).folder,                                                                   \
       "where a scan keeps its state until all is written; none: OUT.ckpt" },                                           \
-    { "checkpoint-s", 0, CLI_NUMBER, "SECONDS", &(r).every_s, "how often; a signal too makes it do so", 0.001 },       \
+    { "checkpoint-s", 0, CLI_NUMBER, "S", &(r).every_s, "every S seconds, and when a signal comes", 0.001 },       \
     { "fresh", 0, CLI_FLAG, NULL, &(r).fresh, "start over, whatever a checkpoint knows" },                             \
     RESUMABLE_EXIT_OPT
 /* clang-format on */

@@ -100,6 +100,23 @@ static float kth_smallest(candidate *v, int64_t n, int64_t k)
     return v[k - 1].value;
 }
 
+/* A first threshold from the first n products: each lane's smallest value is that of another reference, so the k-th smallest
+ * of these is no less than the k-th of all. */
+static void begin_threshold(const job *w, near_row *r, const float *z, int64_t n)
+{
+    float a[16];
+    candidate lane[16];
+    v16 least = v16_set1(ex_inf());
+    if (w->a->k > 16 || r->all) return;
+    for (int64_t j = 0; j < n; j += 16) {
+        v16 v = v16_fma(v16_set1(-2.0f), v16_load(z + j), v16_load(w->norms + j));
+        least = v16_gt_select(least, v, v, least); /* what lies past n has infinite norms, or a NaN */
+    }
+    v16_store(a, least);
+    for (int i = 0; i < 16; i++) lane[i] = (candidate){ a[i], 0 };
+    r->threshold = cut(w, r, kth_smallest(lane, 16, w->a->k));
+}
+
 static void tighten(const job *w, near_row *r)
 {
     if (r->count < w->a->k) return;
@@ -229,7 +246,11 @@ static void nearest_rows(void *arg, int64_t first, int64_t last, int thread)
         int64_t n = cpu_min(SLICE, a->y.rows - j);
         product p = { &a->x, a->packed + j * a->y.cols, NULL, n, 0 };
         product_rows(&p, first, last, (char *)s.products, SLICE * sizeof(float), s.widened);
-        for (int64_t i = first; i < last; i++) sift(w, &s.rows[i - first], s.products + (i - first) * SLICE, j, n);
+        for (int64_t i = first; i < last; i++) {
+            const float *z = s.products + (i - first) * SLICE;
+            if (j == 0) begin_threshold(w, &s.rows[i - first], z, n);
+            sift(w, &s.rows[i - first], z, j, n);
+        }
     }
     for (int64_t i = first; i < last; i++) {
         tighten(w, &s.rows[i - first]);

@@ -166,7 +166,7 @@ static int sync_folder(const char *path)
     char folder[4096];
     folder_of(path, folder, sizeof folder);
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return 0;
+    if (fd < 0) return errno == EIO;
     int bad = fsync(fd) && errno == EIO;
     close(fd);
     return bad;
@@ -203,7 +203,10 @@ sluice_status outfile_commit(sluice *s, outfile *f)
     f->fd = -1;
     if (close(fd) && !st) st = cannot_write(s, f->path);
     if (!st && f->temporary && rename(f->temporary, f->path)) st = cannot_write(s, f->path);
-    if (!st && f->temporary && sync_folder(f->path)) st = cannot_write(s, f->path);
+    if (!st && f->temporary && sync_folder(f->path)) {
+        st = cannot_write(s, f->path);
+        unlink(f->path); /* it might not be there after a crash, so it is not there now */
+    }
     if (f->kept) outfile_leave(f);
     else outfile_abort(f);
     return st;

@@ -1,4 +1,4 @@
-/* reader_io.h - byte ranges of files, read in the background.  Private to reader.c, gather.c and their tests.
+/* reader_io.h - byte ranges of files, read in the background.  Private to what reads pools and to tests.
  *
  * A job is one range.  It is cut into pieces, so that a disk sees several requests at once; an engine (io_uring, or
  * threads that pread) works on all pieces of all started jobs.  Short reads go on where they ended, EINTR and EAGAIN are

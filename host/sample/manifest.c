@@ -4,7 +4,9 @@
  *     "bytes" } },
  *       ..., "run": { what differs between two runs of the same inputs: seconds, threads, rates } } */
 #include "manifest.h"
+#include "reader_io.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -46,22 +48,34 @@ json_t *manifest_array(const void *data, int64_t count, size_t size)
     return json_pack("{s:I, s:o}", "count", (json_int_t)count, "xxh3", manifest_hash(h));
 }
 
+enum { EDGE = 1 << 16 };
+
+static bool hash_edges(const char *path, size_t bytes, uint64_t *out)
+{
+    static _Thread_local char edge[EDGE];
+    size_t part = bytes < EDGE ? bytes : EDGE;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool ok = fd >= 0 && pread(fd, edge, part, 0) == (ssize_t)part;
+    uint64_t hash = ok ? hash_bytes(edge, part, 0) : 0;
+    ok = ok && pread(fd, edge, part, (off_t)(bytes - part)) == (ssize_t)part;
+    if (ok) *out = hash_bytes(edge, part, hash);
+    int error = errno;
+    if (fd >= 0) close(fd);
+    errno = error;
+    return ok;
+}
+
 /* Of the first and the last 64 KiB: tells a shard from an edited one without reading it, and unlike a time or a path it
  * stays the same where the pool is copied.  A file that cannot be read here fails when it is scanned. */
 static uint64_t edges_hash(const shard *h)
 {
-    enum { EDGE = 1 << 16 };
-    static _Thread_local char edge[EDGE];
     size_t bytes = (size_t)h->file_bytes, part = bytes < EDGE ? bytes : EDGE;
     if (h->memory && !h->owns_memory && part) /* the caller's rows */
         return hash_bytes(h->memory + bytes - part, part, hash_bytes(h->memory, part, 0));
-    int fd = open(h->path, O_RDONLY | O_CLOEXEC);
     uint64_t hash = 0;
-    if (fd >= 0 && pread(fd, edge, part, 0) == (ssize_t)part) {
-        hash = hash_bytes(edge, part, 0);
-        if (pread(fd, edge, part, (off_t)(bytes - part)) == (ssize_t)part) hash = hash_bytes(edge, part, hash);
-    }
-    if (fd >= 0) close(fd);
+    int tries = 0;
+    do errno = 0;
+    while (!hash_edges(h->path, bytes, &hash) && read_again(errno, &tries));
     return hash;
 }
 

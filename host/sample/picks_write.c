@@ -331,7 +331,7 @@ static sluice_status write_all(sluice *s, const sluice_picks *p, char *const *na
     sluice_status st = SLUICE_OK;
     json_t *outputs = json_object(), *lists = json_array(), *m = NULL;
     outfile **file = NULL;
-    bool told = false;
+    int whole = -1; /* files in place; -1: not even the manifest */
     TRY_NEW(file, NEW(s, p->count, outfile *));
     for (int i = 0; i < p->count; i++) {
         uint64_t hash;
@@ -345,15 +345,15 @@ static sluice_status write_all(sluice *s, const sluice_picks *p, char *const *na
     m = describe(p, outputs, lists);
     outputs = lists = NULL;
     TRY(manifest_write(s, manifest, m));
-    told = true;
-    for (int i = 0; i < p->count; i++) {
-        outfile *f = file[i];
-        file[i] = NULL;
+    for (whole = 0; whole < p->count; whole++) {
+        outfile *f = file[whole];
+        file[whole] = NULL;
         TRY(outfile_commit(s, f));
     }
 out:
     for (int i = 0; file && i < p->count; i++) outfile_abort(file[i]);
-    if (st && told) unlink(manifest); /* it tells of picks that are not there */
+    if (st && whole >= 0) unlink(manifest);                 /* it tells of picks that are not there */
+    for (int i = 0; st && i < whole; i++) unlink(names[i]); /* without it they would belong to nothing */
     mem_free(file);
     json_decref(outputs);
     json_decref(lists);

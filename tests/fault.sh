@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # fault.sh SLUICE TOOL_MAKE SHIM COMMAND - a small run of select, score, train, convert or simulate, again and again, while its
-# n-th write, fsync, rename, open, read or allocation fails (fault_shim.c), for every n (of many allocations ever fewer).
+# n-th write, fsync, rename, open, read or allocation fails (failing_calls.c), for every n (of many allocations ever fewer).
 # Whatever fails, afterwards
 #     the exit code is that of the cause, and 0 only where the output is there;
 #     each output is absent or whole, and no temporary file is left;

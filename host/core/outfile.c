@@ -20,6 +20,7 @@ struct outfile {
     char *path, *temporary; /* temporary NULL: a pipe or device, written directly */
     bool kept;              /* the temporary is the caller's and stays after a failure */
     bool compare;           /* path exists and must turn out the same */
+    bool replaces;          /* path exists */
     int fd;
     size_t used;
     char buffer[BUFFER];
@@ -50,6 +51,7 @@ sluice_status outfile_open(sluice *s, const char *path, bool force, outfile **ou
     TRY_NEW(f, mem_new(s, 1, sizeof *f));
     f->fd = -1;
     f->compare = exists && regular && !force;
+    f->replaces = exists;
     TRY_NEW(f->path, mem_text(s, path));
     if (regular) {
         TRY_NEW(f->temporary, mem_format(s, "%s.tmp.%ld", path, (long)getpid()));
@@ -205,7 +207,7 @@ sluice_status outfile_commit(sluice *s, outfile *f)
     if (!st && f->temporary && rename(f->temporary, f->path)) st = cannot_write(s, f->path);
     if (!st && f->temporary && sync_folder(f->path)) {
         st = cannot_write(s, f->path);
-        unlink(f->path); /* it might not be there after a crash, so it is not there now */
+        if (!f->replaces) unlink(f->path); /* after a crash it might not be there, so it is not there now */
     }
     if (f->kept) outfile_leave(f);
     else outfile_abort(f);

@@ -1,4 +1,4 @@
-/* fault_shim.c - preloaded into the program: its n-th call of a kind fails.  See fault.sh.
+/* failing_calls.c - preloaded into the program: its n-th call of a kind fails.  See fault.sh.
  *
  *     FAULT_CALL=KIND    write, fsync, rename, open, read, alloc, or json
  *     FAULT_AT=N         the N-th from 1 fails; 0: none, only count

@@ -192,6 +192,14 @@ static sluice_status check_same(sluice *s, outfile *f)
                        "--force overwrites it");
 }
 
+/* After a crash a file whose folder was not synced might not be there, so it is not there now.  Where there was one
+ * before, the new one, which is whole, is still better than none. */
+static void take_back(const outfile *f)
+{
+    if (f->kept) rename(f->path, f->temporary);
+    else if (!f->replaces) unlink(f->path);
+}
+
 sluice_status outfile_commit(sluice *s, outfile *f)
 {
     sluice_status st = flush(s, f);
@@ -207,7 +215,7 @@ sluice_status outfile_commit(sluice *s, outfile *f)
     if (!st && f->temporary && rename(f->temporary, f->path)) st = cannot_write(s, f->path);
     if (!st && f->temporary && sync_folder(f->path)) {
         st = cannot_write(s, f->path);
-        if (!f->replaces) unlink(f->path); /* after a crash it might not be there, so it is not there now */
+        take_back(f);
     }
     if (f->kept) outfile_leave(f);
     else outfile_abort(f);

@@ -10,7 +10,7 @@ cd "$folder" || exit 1
 
 # same WHAT A B: files or folders, but for times, which only lie in the curve's last columns and the manifest's run.
 same() {
-    if diff -r "$2" "$3" >diff; then pass; else fail "$1: $(head -n 5 diff)"; fi
+    if diff -r "$2" "$3" >differ.txt; then pass; else fail "$1: $(head -n 5 differ.txt)"; fi
 }
 # code WANT WHAT COMMAND...
 code() {

@@ -7,6 +7,7 @@
 #include "manifest.h"
 #include "page.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -285,6 +286,7 @@ sluice_status sluice_simulate_join(sluice *s, const char *folder, const char *co
     if (count < 1) FAIL(E_USAGE, "there are no data sets");
     if (!comm_root(s)) goto out; /* one writes */
     TRY(read_sets(s, &j));
+    assert(j.curve.strategies);
     TRY(compare_sets(s, &j));
     TRY(write_one(s, &j, "table.md", print_table));
     TRY(write_one(s, &j, "summary.json", print_json));

@@ -21,6 +21,80 @@ code() {
     if [ $got = "$want" ]; then pass; else fail "$what: exit $got: $(cat out; grep "^sluice\|^hint" err)"; fi
 }
 
+# ---- select ----
+mkdir rows
+"$make" npy rows/a.npy rows=7000 width=8 nan=5,600
+"$make" npy rows/b.npy rows=9000 first=7000 width=8
+"$make" ids rows/a.ids.txt rows=7000 names=1
+"$make" ids rows/b.ids.txt rows=9000 first=7000 names=1
+"$make" labels labelled.csv rows=16000 every=40 names=1
+"$make" groups groups.csv rows=16000 every=50 names=1
+"$sluice" train rows --labels labelled.csv --out head.safetensors --quiet 2>err || fail "train"
+pick() { "$sluice" select rows --head head.safetensors --labels labelled.csv -k 40 --seed 5 --quiet "$@"; }
+export -f pick
+export sluice
+# The manifest without the part "run": times, rates, threads.
+facts() { sed '/^  "run": {/,/^  }/d' "$1"; }
+picks_same() { # WHAT FOLDER FOLDER: lists and manifests
+    local f
+    for f in "$2"/*; do
+        case $f in
+        *manifest.json) diff <(facts "$f") <(facts "$3/${f##*/}") ;;
+        *) cmp "$f" "$3/${f##*/}" ;;
+        esac >differ.txt 2>&1 || { fail "$1: ${f##*/}: $(head -n 5 differ.txt)"; return; }
+    done
+    pass
+}
+all=(--strategy 'margin,power-entropy,outlier-rank,kcenter,margin-kmeans,random')
+some=(--strategy entropy --balance --group groups.csv --per-group 2)
+code 0 select pick "${all[@]}" --out one
+mkdir some1
+code 0 "select, groups" pick "${some[@]}" --out some1/picks.csv
+for n in 2 4; do
+    code 0 "select, $n ranks" ranks $n bash -c "pick ${all[*]} --out by$n"
+    picks_same "select, $n ranks" one by$n
+    mkdir some$n
+    code 0 "select, groups, $n ranks" ranks $n bash -c "pick ${some[*]} --out some$n/picks.csv"
+    picks_same "select, groups, $n ranks" some1 some$n
+done
+rm -r by2 by4
+# A part of a job array may have ranks of its own.
+mkdir merged
+for i in 0 1 2; do code 0 "part $i" ranks 2 bash -c "pick --strategy margin --shard $i/3 --out part$i"; done
+code 0 "merge" "$sluice" merge rows --head head.safetensors --labels labelled.csv part0 part1 part2 --out merged/margin.csv --quiet
+cmp merged/margin.csv one/margin.csv >/dev/null && pass || fail "merged parts of ranks"
+code 73 "select, another output" ranks 2 bash -c "pick --strategy entropy --out merged/margin.csv"
+code 66 "select, no head" ranks 3 "$sluice" select rows --head none -k 3
+grep -q '^sluice: ' err && [ "$(grep -c '^sluice: ' err)" = 1 ] && pass || fail "one rank speaks: $(cat err)"
+
+# Stopped by the signal that schedulers send: 75, and the same command goes on with any number of ranks.
+header() { printf '\x93NUMPY\x01\x00v\x00%-117s\n' "{'descr': '<f4', 'fortran_order': False, 'shape': (700000, 1024), }"; }
+header >big.npy
+truncate -s $((128 + 700000 * 4096)) big.npy
+"$make" npy small.npy rows=60 width=1024
+"$make" labels small.csv rows=60
+"$sluice" train small.npy --labels small.csv --out wide.safetensors --quiet || fail "train"
+big=(select big.npy --head wide.safetensors -k 10 --mem-mib 16 --quiet)
+# A killed rank ends all, and nothing is written.
+mpirun -n 3 bash -c 'echo $$ >pid.$OMPI_COMM_WORLD_RANK; exec "$0" "$@"' "$sluice" "${big[@]}" --out killed.csv </dev/null >out 2>err &
+sleep 1.2
+kill -KILL "$(cat pid.2)"
+wait $!
+got=$?
+if [ $got != 0 ] && ! find . -name 'killed.csv*' -type f | grep -q .; then pass; else fail "a killed rank: exit $got, $(ls -d killed*)"; fi
+mpirun -n 3 "$sluice" "${big[@]}" --out stopped.csv </dev/null >out 2>err &
+sleep 1.5
+kill -USR1 $!
+wait $!
+got=$?
+if [ $got = 75 ] && [ -e stopped.csv.ckpt/stopped.csv.state ]; then pass; else fail "stopped ranks: exit $got: $(cat out err)"; fi
+code 0 "select goes on with 2 ranks" ranks 2 "$sluice" "${big[@]/--quiet/--log=text}" --out stopped.csv
+grep -q 'going on from there' err && pass || fail "nothing was known: $(cat err)"
+"$sluice" "${big[@]}" --out whole.csv 2>err
+cmp stopped.csv whole.csv >/dev/null && [ ! -e stopped.csv.ckpt ] && pass || fail "a stopped and continued selection differs"
+rm -f big.npy
+
+# ---- simulate ----
 "$make" npy pool.npy rows=600 width=8
 "$make" labels labels.csv rows=600
 "$make" npy test.npy rows=200 first=1000 width=8
@@ -28,18 +102,17 @@ code() {
 sim() { "$sluice" simulate pool.npy --labels labels.csv --test test.npy --test-labels test-labels.npy --strategy random,margin,kcenter \
     --start-per-class 2 --batch 10 --rounds 2 --seeds 2 --quiet "$@"; }
 export -f sim
-export sluice
 bare() { # a simulation without its times
     mkdir -p "$2"
     cut -d, -f1-8 "$1/curve.csv" >"$2/curve.csv"
     cp -r "$1/picks" "$1/classes.csv" "$1/table.md" "$2/"
     (cd "$1" && find . | sort) >"$2/names"
 }
-code 0 "simulate" sim --out one
-bare one one.bare
+code 0 "simulate" sim --out sim1
+bare sim1 one.bare
 for n in 2 4; do
     code 0 "simulate, $n ranks" ranks $n bash -c "sim --out by$n"
-    same "table of $n ranks" one/table.md out
+    same "table of $n ranks" sim1/table.md out
     bare "by$n" "by$n.bare"
     same "simulate, $n ranks" one.bare "by$n.bare"
 done

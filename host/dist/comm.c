@@ -180,7 +180,7 @@ sluice_status comm_broadcast_block(sluice *s, void **data, size_t *bytes)
     if (st) return st;
     size_t all = s->comm->all[0].bytes;
     void *block = comm_root(s) ? *data : mem_raw(s, (int64_t)all, 1);
-    TRY(comm_agree(s, block ? SLUICE_OK : SLUICE_E_MEMORY));
+    TRY(comm_agree(s, block || comm_root(s) ? SLUICE_OK : SLUICE_E_MEMORY));
     MPI(s, s->comm->t.broadcast(block, all, 0));
     *data = block, *bytes = all;
     return SLUICE_OK;

@@ -426,19 +426,19 @@ out:
 sluice_status pool_scan_run(sluice *s, pool_scan *scan)
 {
     sluice_status st = SLUICE_OK;
-    progress g;
+    progress own, *g = scan->progress ? scan->progress : &own;
     double began = clock_seconds(), kept = began;
     spans *done = &scan->state->done;
     span range = scan->range.end ? scan->range : (span){ 0, scan->src->pool->rows };
-    int64_t before = 0, left = 0;
+    int64_t before = scan->before, left = 0;
     for (span gap = spans_gap(done, range); gap.first < gap.end; gap = spans_gap(done, (span){ gap.end, range.end }))
         left += gap.end - gap.first;
-    progress_begin(&g, scan->task, "rows", left);
+    if (!scan->progress) progress_begin(g, scan->task, "rows", left);
     for (span gap = spans_gap(done, range); gap.first < gap.end; gap = spans_gap(done, range)) {
-        TRY(scan_gap(s, scan, gap, before, &kept, &g));
+        TRY(scan_gap(s, scan, gap, before, &kept, g));
         before += gap.end - gap.first;
     }
-    progress_end(s, &g);
+    if (!scan->progress) progress_end(s, g);
     scan->seconds = clock_seconds() - began;
 out:
     return st;

@@ -30,6 +30,9 @@ typedef struct pool_scan {
     double keep_s;
     void *user;
     const char *task; /* for progress */
+    /* NULL, or where the caller tells of several scans, begun and ended there; before: rows done in earlier ones. */
+    progress *progress;
+    int64_t before;
     /* in and out: rows that are done are not read again */
     scan_state *state;
     /* out */

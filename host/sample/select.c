@@ -264,7 +264,7 @@ out:
 
 /* ---- scan ---- */
 
-static sluice_status take_block(sluice *s, void *user, const scan_block *b)
+sluice_status selection_take(sluice *s, void *user, const scan_block *b)
 {
     sluice_status st = SLUICE_OK;
     selection *e = user;
@@ -295,14 +295,15 @@ static sluice_status fit_scorers(sluice *s, selection *e)
     return st;
 }
 
-static sluice_status start_state(sluice *s, selection *e)
+sluice_status selection_start(sluice *s, selection *e)
 {
+    scan_state_release(&e->state);
     bool scans = selection_scans(e);
     sluice_status st = scans ? start_candidates(s, e) : SLUICE_OK;
     return st ? st : scan_state_init(s, &e->state, e->pool->rows, scans ? e->count : 0, scans ? e->candidates : NULL);
 }
 
-static sluice_status keep(sluice *s, void *user)
+sluice_status selection_keep(sluice *s, void *user)
 {
     sluice_status st = SLUICE_OK;
     selection *e = user;
@@ -355,17 +356,18 @@ static sluice_status scan(sluice *s, selection *e)
                        .labelled = e->labelled,
                        .max_bad = e->a.max_bad,
                        .range = range_of(e),
-                       .take = take_block,
-                       .keep = e->p->kept.path ? keep : NULL,
+                       .take = selection_take,
+                       .keep = e->p->kept.path ? selection_keep : NULL,
                        .keep_s = e->p->kept.every_s,
                        .user = e,
                        .task = "scan",
                        .state = &e->state };
     span left = spans_gap(&e->state.done, scan.range);
-    if (left.first == left.end) return SLUICE_OK;
-    TRY(fit_scorers(s, e));
+    if (comm_size(s) == 1 && left.first == left.end) return SLUICE_OK;
+    TRY(comm_agree(s, fit_scorers(s, e)));
+    if (comm_size(s) > 1) return selection_scan_shared(s, e, &scan);
     TRY(pool_scan_run(s, &scan));
-    if (scan.keep && scan.seconds >= scan.keep_s) TRY(keep(s, e)); /* what follows takes its time too */
+    if (scan.keep && scan.seconds >= scan.keep_s) TRY(selection_keep(s, e)); /* what follows takes its time too */
 out:
     return st;
 }
@@ -374,10 +376,10 @@ out:
 static sluice_status know_rows(sluice *s, selection *e)
 {
     sluice_status st = SLUICE_OK;
-    TRY(start_state(s, e));
+    TRY(selection_start(s, e));
     if (e->part_files) return parts_join(s, e);
     if (!selection_scans(e)) return spans_add(s, &e->state.done, range_of(e));
-    TRY(go_on(s, e));
+    TRY(comm_agree(s, comm_root(s) ? go_on(s, e) : SLUICE_OK));
     TRY(scan(s, e));
 out:
     return st;
@@ -652,6 +654,33 @@ static sluice_status start_checkpoint(sluice *s, selection *e)
     return st;
 }
 
+/* Whether the output is there already; of several ranks one looks. */
+static sluice_status look_at_output(sluice *s, selection *e, bool *out_done)
+{
+    sluice_status st = SLUICE_OK;
+    bool done = false;
+    if (comm_root(s) && e->a.shards) st = part_check(s, e, &done);
+    else if (comm_root(s) && e->a.out) st = picks_check(s, e->p, e->a.out, e->a.force, &done);
+    TRY(comm_agree(s, st));
+    TRY(comm_broadcast(s, &done, sizeof done, 0));
+    e->p->info.done = done;
+    *out_done = done;
+    if (!done || !comm_root(s)) return SLUICE_OK;
+    log_line(s, SLUICE_INFO, "'%s' is there already, made from the same inputs", e->a.out);
+    checkpoint_clear(s, &e->p->kept);
+out:
+    return st;
+}
+
+/* What the root does when all is known, while the others wait. */
+static sluice_status conclude(sluice *s, selection *e)
+{
+    comm *ranks = comm_leave(s);
+    sluice_status st = e->a.shards ? part_write(s, e) : choose(s, e);
+    comm_rejoin(s, ranks);
+    return st;
+}
+
 static sluice_status run(sluice *s, selection *e)
 {
     sluice_status st = SLUICE_OK;
@@ -660,18 +689,12 @@ static sluice_status run(sluice *s, selection *e)
     TRY_NEW(e->p, NEW(s, 1, sluice_picks));
     TRY(prepare(s, e));
     TRY(start_checkpoint(s, e));
-    if (e->a.shards) TRY(part_check(s, e, &done));
-    else if (e->a.out) TRY(picks_check(s, e->p, e->a.out, e->a.force, &done));
-    e->p->info.done = done;
-    if (done) {
-        log_line(s, SLUICE_INFO, "'%s' is there already, made from the same inputs", e->a.out);
-        checkpoint_clear(s, &e->p->kept);
-    }
+    TRY(look_at_output(s, e, &done));
     if (done || e->a.dry_run) return SLUICE_OK;
     if (e->a.k > 0 && e->rules.k == 0)
         log_line(s, SLUICE_WARNING, "no row of %lld is left to pick", (long long)e->pool->rows);
     TRY(know_rows(s, e));
-    TRY(e->a.shards ? part_write(s, e) : choose(s, e));
+    if (comm_root(s)) TRY(conclude(s, e));
     e->p->info.seconds = clock_seconds() - began;
     e->p->run = describe_run(s, e->p);
 out:
@@ -684,8 +707,9 @@ sluice_status selection_run(sluice *s, selection *e, sluice_picks **out_picks)
 {
     fp_state fp = fp_enter();
     s->error[0] = 0;
-    sluice_status st = run(s, e);
-    if (!st) *out_picks = e->p, e->p = NULL;
+    sluice_status st = comm_agree(s, run(s, e));
+    if (!st) *out_picks = comm_root(s) ? e->p : NULL;
+    if (!st && comm_root(s)) e->p = NULL;
     selection_release(s, e);
     fp_leave(fp);
     return st;
@@ -696,12 +720,6 @@ sluice_status sluice_select(sluice *s, const sluice_pool *pool, const sluice_sel
     selection e = { .pool = pool };
     memcpy(&e.a, a, a->size < sizeof e.a ? a->size : sizeof e.a);
     s->error[0] = 0;
-    bool mine = comm_root(s);
-    comm *ranks = comm_leave(s);
-    sluice_picks *picks = NULL;
-    sluice_status st = mine ? selection_run(s, &e, &picks) : SLUICE_OK;
-    if (!st) *out_picks = picks;
-    if (st) sluice_note(s, st, "cannot select");
-    comm_rejoin(s, ranks);
-    return comm_agree(s, st);
+    sluice_status st = selection_run(s, &e, out_picks);
+    return st ? sluice_note(s, st, "cannot select") : SLUICE_OK;
 }

@@ -344,7 +344,8 @@ typedef struct sluice_simulate_args {
     int64_t batch;
     int rounds, seeds;
     uint64_t seed;           /* of the first run; run i uses seed + i */
-    sluice_train_args train; /* labels and seed are set by the simulation */
+    sluice_train_args train; /* labels and seed are set by the simulation.  pseudo_threshold above 0: heads are also
+                                self-trained on the pool, and judged beside; they choose no batch */
     const char *out;         /* directory */
     const char *command;     /* the command line that repeats this, for run.json; may be NULL */
     int force;

@@ -8,7 +8,7 @@ static struct {
     cli_input in;
     const char *labels, *test, *test_labels, *strategy, *layers, *class_weights, *optimizer, *sets, *out;
     int64_t start, start_per_class, batch, rounds, seeds, seed, epochs, train_batch, patience;
-    double l2, rate;
+    double l2, rate, pseudo_threshold;
     bool force;
 } o = { .strategy = "random,margin",
         .layers = "linear",
@@ -40,6 +40,8 @@ static const cli_opt opts[] = {
     { "epochs", 0, CLI_INT, "N", &o.epochs, "as for train", 0, 1e6 },
     { "train-batch", 0, CLI_INT, "N", &o.train_batch, "train's --batch", 0, 1e6 },
     { "patience", 0, CLI_INT, "N", &o.patience, "as for train", 0, 1e6 },
+    { "pseudo-threshold", 0, CLI_NUMBER, "P", &o.pseudo_threshold,
+      "also judge heads self-trained on the pool, rows of confidence P and more; 0: no", 0, 1 },
     { "pool", 0, CLI_LIST, "POOL", &o.pool, "the same as a plain POOL argument", .alias = "features" },
     { "ids", 0, CLI_PATH, "FILE", &o.in.ids, "one id a row, .txt .csv .npy" },
     { "tensor", 0, CLI_WORD, "NAME", &o.in.tensor, "which tensor of a .safetensors" },
@@ -60,7 +62,8 @@ static sluice_train_args train_args(void)
                                 .optimizer = o.optimizer,
                                 .epochs = (int)o.epochs,
                                 .batch = (int)o.train_batch,
-                                .patience = (int)o.patience };
+                                .patience = (int)o.patience,
+                                .pseudo_threshold = o.pseudo_threshold };
 }
 
 /* What a set lacks the options give. */

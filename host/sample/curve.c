@@ -41,17 +41,33 @@ decimal curve_decimal(int digits, double value)
     return d;
 }
 
+sluice_status curve_after_self_training(sluice *s, const curve *c, curve *out)
+{
+    sluice_status st = SLUICE_OK;
+    int64_t points = curve_full(c) - c->points + 1;
+    *out = *c;
+    out->self_trained = false;
+    TRY_NEW(out->points, RAW(s, points, curve_point));
+    memcpy(out->points, c->points, (size_t)points * sizeof *c->points);
+    for (int64_t i = 0; i < points; i++) out->points[i].accuracy = c->points[i].self_trained;
+out:
+    return st;
+}
+
 sluice_status curve_write(sluice *s, const curve *c, const char *path)
 {
     sluice_status st = SLUICE_OK;
     outfile *f = NULL;
     TRY(outfile_open(s, path, true, &f));
-    TRY(outfile_printf(s, f, "strategy,seed,round,labels,accuracy,nll,macro_f1,classes_seen,seconds\n"));
+    TRY(outfile_printf(s, f, "strategy,seed,round,labels,accuracy,nll,macro_f1,classes_seen,seconds%s\n",
+                       c->self_trained ? ",self_trained" : ""));
     for (const curve_point *p = c->points; p <= curve_full(c); p++) {
         if (!p->labels) continue;
-        TRY(outfile_printf(s, f, "%s,%llu,%d,%lld,%s,%s,%s,%d,%s\n", p->strategy, (unsigned long long)p->seed, p->round,
-                           (long long)p->labels, curve_decimal(6, p->accuracy).text, curve_decimal(6, p->nll).text,
-                           curve_decimal(6, p->macro_f1).text, p->classes_seen, curve_decimal(3, p->seconds).text));
+        TRY(outfile_printf(s, f, "%s,%llu,%d,%lld,%s,%s,%s,%d,%s%s%s\n", p->strategy, (unsigned long long)p->seed,
+                           p->round, (long long)p->labels, curve_decimal(6, p->accuracy).text,
+                           curve_decimal(6, p->nll).text, curve_decimal(6, p->macro_f1).text, p->classes_seen,
+                           curve_decimal(3, p->seconds).text, c->self_trained ? "," : "",
+                           c->self_trained ? curve_decimal(6, p->self_trained).text : ""));
     }
     outfile *whole = f;
     f = NULL;
@@ -125,7 +141,7 @@ static void fill_cells(const curve *c, cell *cells, int64_t *labels, double *ran
         fill_row(c, r, labels, at >= 0 ? random : NULL, at, cells + (r + 1) * columns_count);
 }
 
-static void print_table(FILE *f, const curve *c, cell *cells, int *width)
+static void print_table(FILE *f, const curve *c, const char *after, cell *cells, int *width)
 {
     int n = c->strategy_count + 1, rows = c->rounds + 2;
     const curve_point *full = curve_full(c);
@@ -135,7 +151,7 @@ static void print_table(FILE *f, const curve *c, cell *cells, int *width)
     for (int j = 0; j < n; j++)
         for (int r = 0; r <= rows; r++)
             if (columns(cells[(int64_t)r * n + j].text) > width[j]) width[j] = columns(cells[(int64_t)r * n + j].text);
-    fprintf(f, "Accuracy on %lld test rows", (long long)c->test_rows);
+    fprintf(f, "Accuracy%s on %lld test rows", after, (long long)c->test_rows);
     if (c->seeds > 1) fprintf(f, ", mean ± standard deviation of %d seeds", c->seeds);
     if (curve_random(c) >= 0 && c->strategy_count > 1)
         fputs("; in brackets the labels that random needs for the same", f);
@@ -149,32 +165,50 @@ static void print_table(FILE *f, const curve *c, cell *cells, int *width)
     for (int r = 1; r <= rows; r++) print_cells(f, cells + (int64_t)r * n, width, n);
 }
 
-char *curve_table(sluice *s, const curve *c)
+static sluice_status put_table(sluice *s, FILE *f, const curve *c, const char *after)
 {
     sluice_status st = SLUICE_OK;
-    char *text = NULL;
-    size_t bytes = 0;
     int n = c->strategy_count + 1;
     cell *cells;
     int *width = NULL;
     int64_t *labels = NULL;
     double *random = NULL;
-    FILE *f = NULL;
     TRY_NEW(cells, NEW(s, (int64_t)n * (c->rounds + 3), cell));
     TRY_NEW(width, NEW(s, n, int));
     TRY_NEW(labels, NEW(s, c->rounds + 1, int64_t));
     TRY_NEW(random, NEW(s, c->rounds + 1, double));
     fill_cells(c, cells, labels, random);
-    f = open_memstream(&text, &bytes);
-    if (!f) FAIL(E_MEMORY, "out of memory for the table");
-    print_table(f, c, cells, width);
-    if (fclose(f)) FAIL(E_MEMORY, "out of memory for the table");
+    print_table(f, c, after, cells, width);
 out:
     mem_free(cells);
     mem_free(width);
     mem_free(labels);
     mem_free(random);
-    if (!st) return text;
+    return st;
+}
+
+static sluice_status put_tables(sluice *s, FILE *f, const curve *c)
+{
+    sluice_status st = put_table(s, f, c, "");
+    curve self;
+    if (st || !c->self_trained) return st;
+    fputc('\n', f);
+    st = curve_after_self_training(s, c, &self);
+    if (!st) st = put_table(s, f, &self, " after self-training");
+    mem_free(self.points);
+    return st;
+}
+
+char *curve_table(sluice *s, const curve *c)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *f = open_memstream(&text, &bytes);
+    sluice_status st = f ? put_tables(s, f, c) : SLUICE_OK;
+    bool whole = f && !ferror(f);
+    if (f) whole &= fclose(f) == 0;
+    if (!st && whole) return text;
+    if (!st) sluice_fail(s, SLUICE_E_MEMORY, "out of memory for the table");
     free(text);
     return NULL;
 }

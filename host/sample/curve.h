@@ -10,6 +10,7 @@ typedef struct curve_point {
     int round; /* 0: the start set */
     int64_t labels;
     double accuracy, nll, macro_f1;
+    double self_trained; /* accuracy of the head that self-training makes of it */
     int classes_seen;
     double seconds;  /* all of the round */
     double stage[3]; /* of them: choosing the batch, training, judging */
@@ -20,6 +21,7 @@ typedef struct curve {
     const char *const *strategies;
     int strategy_count, seeds, rounds;
     int64_t test_rows;
+    bool self_trained;   /* points have that accuracy */
     curve_point *points; /* labels 0: not measured yet */
 } curve;
 
@@ -39,10 +41,13 @@ typedef struct decimal {
 } decimal;
 decimal curve_decimal(int digits, double value);
 
-/* strategy,seed,round,labels,accuracy,nll,macro_f1,classes_seen,seconds; points that are measured. */
+/* The same curve of self-trained heads; mem_free() its points. */
+sluice_status curve_after_self_training(sluice *s, const curve *c, curve *out);
+
+/* strategy,seed,round,labels,accuracy,nll,macro_f1,classes_seen,seconds[,self_trained]; points that are measured. */
 sluice_status curve_write(sluice *s, const curve *c, const char *path);
 /* Markdown.  Of every strategy and label count the mean accuracy +- its standard deviation over seeds, and behind
- * another strategy than random the labels at which random's mean curve, joined by lines, first reaches that accuracy.
+ * another strategy than random the labels at which random's mean curve, joined by lines, first reaches that accuracy.  Behind it the same of self-trained heads.
  * mem_free(). */
 char *curve_table(sluice *s, const curve *c);
 /* Labels at which a curve of n points first reaches accuracy: "812", ">900" beyond its end, "<300" before its start. */

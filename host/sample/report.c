@@ -151,9 +151,9 @@ static void put_names(FILE *f, const curve *c, const char *first)
     fputs("</tr></thead><tbody>\n", f);
 }
 
-static void put_accuracies(FILE *f, const curve *c)
+static void put_accuracies(FILE *f, const curve *c, const char *after)
 {
-    fputs("<h2>Accuracy</h2>\n", f);
+    fprintf(f, "<h2>Accuracy%s</h2>\n", after);
     put_names(f, c, "labels");
     for (int r = 0; r <= c->rounds; r++) {
         fprintf(f, "<tr><td>%lld</td>", (long long)curve_at(c, 0, 0, r)->labels);
@@ -254,14 +254,16 @@ static void put_times(FILE *f, const curve *c)
     fputs("</tbody></table></div>\n", f);
 }
 
-static void put_page(FILE *f, const report *r, const comparison *list, int count)
+/* self: the curve after self-training, or NULL. */
+static void put_page(FILE *f, const report *r, const curve *self, const comparison *list, int count)
 {
     page_begin(f, r->title);
     fprintf(f, "<p>%lld test rows, %d seeds, %d rounds. sluice %s.</p>\n", (long long)r->curve->test_rows,
             r->curve->seeds, r->curve->rounds, sluice_version());
     put_curves(f, r->curve);
     put_summary(f, r->curve, list, count);
-    put_accuracies(f, r->curve);
+    put_accuracies(f, r->curve, "");
+    if (self) put_accuracies(f, self, " after self-training");
     put_classes(f, r);
     put_times(f, r->curve);
     page_end(f, r->command);
@@ -276,9 +278,11 @@ char *report_html(sluice *s, const report *r)
     comparison *list = NULL;
     int count = 0, random = curve_random(r->curve);
     if (random >= 0 && compare_strategies(s, r->curve, random, &list, &count)) return NULL;
-    FILE *f = open_memstream(&text, &bytes);
-    if (f) put_page(f, r, list, count);
-    mem_free(list);
+    curve self = { 0 };
+    bool both = r->curve->self_trained;
+    FILE *f = both && curve_after_self_training(s, r->curve, &self) ? NULL : open_memstream(&text, &bytes);
+    if (f) put_page(f, r, both ? &self : NULL, list, count);
+    mem_free(list), mem_free(self.points);
     if (f) return page_take(s, f, &text);
     sluice_fail(s, SLUICE_E_MEMORY, "out of memory for the report");
     return NULL;
@@ -302,6 +306,9 @@ static json_t *json_summary(sluice *s, const report *r)
         json_t *areas = json_array();
         for (int k = 0; k < c->seeds; k++) json_array_append_new(areas, json_real(curve_area(c, i, k)));
         json_object_set_new(q, "areas", areas);
+        double self = 0;
+        for (int k = 0; k < c->seeds; k++) self += curve_at(c, i, k, c->rounds)->self_trained / c->seeds;
+        if (c->self_trained) json_object_set_new(q, "self_trained", json_real(self));
         json_array_append_new(strategies, q);
     }
     if (compare_strategies(s, c, -1, &list, &count)) count = 0;

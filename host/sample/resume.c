@@ -77,10 +77,11 @@ static json_t *describe(const simulation *e, const curve_point *p, const pick_li
         json_array_append_new(recall, json_of(e->recall[at + j]));
     }
     for (int64_t i = 0; batch && i < batch->count; i++) json_array_append_new(rows, json_integer(batch->picks[i].row));
-    return json_pack("{s:I, s:i, s:o, s:o, s:o, s:[f, f, f, f], s:I, s:o, s:o, s:o}", "labels", (json_int_t)p->labels,
-                     "classes_seen", p->classes_seen, "accuracy", json_of(p->accuracy), "nll", json_of(p->nll),
-                     "macro_f1", json_of(p->macro_f1), "seconds", p->seconds, p->stage[0], p->stage[1], p->stage[2],
-                     "bad_rows", (json_int_t)e->quarantined, "balance", balance, "recall", recall, "rows", rows);
+    return json_pack("{s:I, s:i, s:o, s:o, s:o, s:o, s:[f, f, f, f], s:I, s:o, s:o, s:o}", "labels",
+                     (json_int_t)p->labels, "classes_seen", p->classes_seen, "accuracy", json_of(p->accuracy), "nll",
+                     json_of(p->nll), "macro_f1", json_of(p->macro_f1), "self_trained", json_of(p->self_trained),
+                     "seconds", p->seconds, p->stage[0], p->stage[1], p->stage[2], "bad_rows",
+                     (json_int_t)e->quarantined, "balance", balance, "recall", recall, "rows", rows);
 }
 
 sluice_status round_keep(sluice *s, simulation *e, const curve_point *p, const pick_list *batch)
@@ -133,6 +134,7 @@ static bool take_point(simulation *e, const json_t *j, curve_point *p)
     p->accuracy = real_of(json_object_get(j, "accuracy"));
     p->nll = real_of(json_object_get(j, "nll"));
     p->macro_f1 = real_of(json_object_get(j, "macro_f1"));
+    p->self_trained = real_of(json_object_get(j, "self_trained"));
     p->seconds = real_of(json_array_get(seconds, 0));
     for (size_t k = 0; k < 3; k++) p->stage[k] = real_of(json_array_get(seconds, k + 1));
     if (bad > e->quarantined) e->quarantined = bad;

@@ -55,16 +55,18 @@ static bool one_class(const sluice_labels *l)
     return true;
 }
 
-/* NULL where there is nothing to tell apart. */
-static sluice_status train(sluice *s, simulation *e, const sluice_labels *labels, uint64_t seed, sluice_head **out_head)
+/* NULL where there is nothing to tell apart.  out_self NULL: no self-training; else *out_self stays where none is asked for. */
+static sluice_status train(sluice *s, simulation *e, const sluice_labels *labels, uint64_t seed, sluice_head **out_self,
+                           sluice_head **out_head)
 {
     *out_head = NULL;
     if (labels->count && one_class(labels)) return SLUICE_OK;
     sluice_train_args a = e->a.train;
     a.size = sizeof a, a.labels = labels, a.seed = seed;
+    a.pseudo = out_self && e->curve.self_trained ? e->pool.pool : NULL;
     hush(s, e);
-    sluice_status st = sluice_train(s, e->pool.pool, &a, out_head);
-    if (make_way(s, st)) st = sluice_train(s, e->pool.pool, &a, out_head);
+    sluice_status st = train_both(s, e->pool.pool, &a, out_self, out_head);
+    if (make_way(s, st)) st = train_both(s, e->pool.pool, &a, out_self, out_head);
     unhush(s, e);
     return st;
 }
@@ -100,13 +102,29 @@ out:
     return st;
 }
 
+static sluice_status ask_test_set(sluice *s, simulation *e, const sluice_head *head, sluice_eval_result *out)
+{
+    hush(s, e);
+    sluice_status st = sluice_eval(s, e->test.pool, head, e->a.test_labels, out);
+    if (make_way(s, st)) st = sluice_eval(s, e->test.pool, head, e->a.test_labels, out);
+    unhush(s, e);
+    return st;
+}
+
+static sluice_status judge_self(sluice *s, simulation *e, const sluice_head *head, curve_point *out)
+{
+    sluice_eval_result r;
+    sluice_status st = ask_test_set(s, e, head, &r);
+    if (st) return st;
+    out->self_trained = r.accuracy;
+    sluice_eval_result_release(&r);
+    return SLUICE_OK;
+}
+
 static sluice_status judge(sluice *s, simulation *e, const sluice_head *head, curve_point *out)
 {
     sluice_eval_result r;
-    hush(s, e);
-    sluice_status st = sluice_eval(s, e->test.pool, head, e->a.test_labels, &r);
-    if (make_way(s, st)) st = sluice_eval(s, e->test.pool, head, e->a.test_labels, &r);
-    unhush(s, e);
+    sluice_status st = ask_test_set(s, e, head, &r);
     if (st) return st;
     out->accuracy = r.accuracy, out->nll = r.nll, out->macro_f1 = r.macro_f1;
     double *recall = recall_of(e, out);
@@ -240,14 +258,14 @@ static void runner_clear(runner *r)
     r->head = NULL, r->learned = false;
 }
 
-/* A round that was finished before left no head.  all: every label there is. */
-static sluice_status runner_learn(sluice *s, simulation *e, runner *r, bool all)
+/* A round that was finished before left no head.  all: every label there is; out_self as for train(). */
+static sluice_status runner_learn(sluice *s, simulation *e, runner *r, bool all, sluice_head **out_self)
 {
     sluice_status st = SLUICE_OK;
     if (r->learned) return SLUICE_OK;
     runner_clear(r);
     TRY(known_labels(s, e, all, &r->labels));
-    TRY(train(s, e, &r->labels, r->seed, &r->head));
+    TRY(train(s, e, &r->labels, r->seed, out_self, &r->head));
     r->learned = true;
 out:
     return st;
@@ -258,10 +276,13 @@ static sluice_status measure(sluice *s, simulation *e, bool all, runner *r, cons
 {
     sluice_status st = SLUICE_OK;
     double began = clock_seconds(), trained;
+    sluice_head *self = NULL;
     runner_clear(r);
-    TRY(runner_learn(s, e, r, all));
+    TRY(runner_learn(s, e, r, all, &self));
     trained = clock_seconds();
     TRY(r->head ? judge(s, e, r->head, p) : judge_one_class(s, e, r->labels.target[0], p));
+    if (self) TRY(judge_self(s, e, self, p));
+    else p->self_trained = p->accuracy;
     count_classes(e, &r->labels, p);
     p->labels = r->labels.count;
     p->stage[1] = trained - began, p->stage[2] = clock_seconds() - trained;
@@ -269,6 +290,7 @@ static sluice_status measure(sluice *s, simulation *e, bool all, runner *r, cons
     TRY(round_keep(s, e, p, batch));
     TRY(step(s, e));
 out:
+    sluice_head_free(self);
     return st;
 }
 
@@ -291,7 +313,7 @@ static sluice_status run_round(sluice *s, simulation *e, runner *r, const openin
     if (first) {
         p->stage[0] = o->seconds;
     } else {
-        TRY(runner_learn(s, e, r, false));
+        TRY(runner_learn(s, e, r, false, NULL));
         bool lost = !r->head && strategy_needs_head(&e->strategies[r->strategy]);
         double began = clock_seconds();
         TRY(choose(s, e, lost ? "random" : p->strategy, r->head, &r->labels, r->seed, &own));
@@ -394,7 +416,7 @@ static sluice_status choose_opening(sluice *s, simulation *e, runner *r, opening
     if (!r->learned) TRY(known_labels(s, e, false, &r->labels));
     TRY(opening_names(s, e, r, o, &names));
     if (!names) goto out;
-    if (!e->cold) TRY(runner_learn(s, e, r, false));
+    if (!e->cold) TRY(runner_learn(s, e, r, false, NULL));
     double began = clock_seconds();
     TRY(choose(s, e, names, r->head, &r->labels, r->seed, &o->picks));
     o->seconds = (clock_seconds() - began) / o->picks->count;

@@ -98,7 +98,8 @@ static sluice_status set_up(sluice *s, simulation *e, const sluice_pool *pool)
                         .strategy_count = e->strategy_count,
                         .seeds = e->a.seeds,
                         .rounds = e->a.rounds,
-                        .test_rows = e->a.test_labels->count };
+                        .test_rows = e->a.test_labels->count,
+                        .self_trained = e->a.train.pseudo_threshold > 0 };
     TRY_NEW(e->curve.points, NEW(s, points + 1, curve_point));
     TRY_NEW(e->balance, mem_new(s, points + 1, (size_t)l->classes * sizeof *e->balance));
     TRY_NEW(e->recall, mem_new(s, points + 1, (size_t)l->classes * sizeof *e->recall));
@@ -132,6 +133,7 @@ static json_t *describe_inputs(const sluice *s, const simulation *e, const sluic
                               "l2", t->l2, "class_weights", t->class_weights ? t->class_weights : "none", "optimizer",
                               t->optimizer ? t->optimizer : "adamw", "rate", t->rate, "epochs", t->epochs, "batch",
                               t->batch, "patience", t->patience);
+    if (t->pseudo_threshold > 0) json_object_set_new(train, "pseudo_threshold", json_real(t->pseudo_threshold));
     if (in) json_object_set_new(in, "train", train);
     if (in) json_object_set_new(in, "math", json_string(manifest_math(s)));
     return in;

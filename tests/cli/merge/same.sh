@@ -13,7 +13,7 @@ parts() {
     sluice select pool.npy --head head.safetensors --quiet --out "$out" "$@" && mkdir whole && mv p* ./whole/ 2>/dev/null
     mv whole/pool.npy .
     for ((i = 0; i < n; i++)); do
-        sluice select pool.npy --head head.safetensors --quiet --shard $i/$n --out part-$i.s --threads $((1 + i % 2)) "$@" || echo "WRONG: part $i"
+        sluice select pool.npy --head head.safetensors --quiet --shard "$i/$n" --out part-$i.s --threads $((1 + i % 2)) "$@" || echo "WRONG: part $i"
     done
     mkdir merged
     # shellcheck disable=SC2046

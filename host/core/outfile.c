@@ -102,7 +102,9 @@ sluice_status outfile_reopen(sluice *s, const char *path, const char *temporary,
     TRY_NEW(f->path, mem_text(s, path));
     TRY_NEW(f->temporary, mem_text(s, temporary));
     f->kept = true;
-    f->fd = open(temporary, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    f->fd = open(temporary, O_RDWR | (keep ? 0 : O_CREAT) | O_CLOEXEC, 0666);
+    if (f->fd < 0 && errno == ENOENT && keep)
+        FAIL(E_DATA, "'%s' is gone, %lld bytes were written", temporary, (long long)keep);
     if (f->fd < 0) TRY(cannot_write(s, temporary));
     TRY(check_can_move(s, f));
     TRY(keep_bytes(s, f, keep));

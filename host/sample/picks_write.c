@@ -381,7 +381,7 @@ sluice_status sluice_picks_write(sluice *s, const sluice_picks *p, const char *p
     if (p->count > 1) TRY(file_make_folder(s, path));
     TRY(write_all(s, p, names, manifest));
 out:
-    if (!st) checkpoint_remove(&p->kept);
+    if (!st && !p->info.done) checkpoint_remove(&p->kept);
     free_names(names, p->count);
     mem_free(manifest);
     fp_leave(fp);

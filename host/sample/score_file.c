@@ -276,7 +276,9 @@ static sluice_status open_rows(sluice *s, scoring *e)
     else {
         TRY(file_make_folder(s, e->kept.folder));
         int64_t keep = rows ? e->header_bytes + rows * e->width * (int64_t)sizeof(float) : 0;
-        TRY(outfile_reopen(s, e->a.out, e->kept.rows, keep, &e->file));
+        st = outfile_reopen(s, e->a.out, e->kept.rows, keep, &e->file);
+        if (st == SLUICE_E_DATA) sluice_hint(s, st, "--fresh starts over");
+        TRY(st);
     }
     if (!rows) TRY(outfile_write(s, e->file, header, bytes));
 out:

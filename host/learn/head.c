@@ -367,31 +367,6 @@ static sluice_status check_width(sluice *s, const sluice_head *h, sluice_view x)
                        (long long)x.cols);
 }
 
-sluice_status head_features(sluice *s, const sluice_head *h, sluice_view x, float *features)
-{
-    sluice_status st = SLUICE_OK;
-    piece_buffers p = { 0 };
-    uint8_t *bad = NULL;
-    int64_t width = head_feature_width(h);
-    TRY(check_width(s, h, x));
-    if (x.rows == 0) goto out;
-    TRY(buffers_new(s, h, x.rows, &p));
-    TRY_NEW(bad, RAW(s, p.rows, uint8_t));
-    for (int64_t i = 0; i < x.rows; i += p.rows) {
-        int64_t n = x.rows - i < p.rows ? x.rows - i : p.rows;
-        float *f;
-        TRY(run_layers(s, h, sluice_rows_of(x, i, n), &p, &f));
-        TRY(dev_copy(s, features + i * width, f, (size_t)(n * width) * sizeof(float)));
-        TRY(dev_copy(s, bad, p.bad, (size_t)n));
-        for (int64_t r = 0; r < n; r++)
-            if (bad[r]) fill_nan(features + (i + r) * width, width);
-    }
-out:
-    mem_free(bad);
-    buffers_release(s, &p);
-    return st;
-}
-
 /* Whether the host may look at what an op wrote there. */
 static bool host_sees(const sluice *s, const void *p)
 {
@@ -425,6 +400,34 @@ static sluice_status spoil_bad(sluice *s, const sluice_head *h, const piece_buff
     }
     s->exec.math = math;
 out:
+    return st;
+}
+
+sluice_status head_features(sluice *s, const sluice_head *h, sluice_view x, float *features)
+{
+    sluice_status st = SLUICE_OK;
+    piece_buffers p = { 0 };
+    uint8_t *bad = NULL;
+    bool seen = host_sees(s, features);
+    int64_t width = head_feature_width(h);
+    TRY(check_width(s, h, x));
+    if (x.rows == 0) goto out;
+    TRY(buffers_new(s, h, x.rows, &p));
+    if (seen) TRY_NEW(bad, RAW(s, p.rows, uint8_t));
+    for (int64_t i = 0; i < x.rows; i += p.rows) {
+        int64_t n = x.rows - i < p.rows ? x.rows - i : p.rows;
+        float *f;
+        TRY(run_layers(s, h, sluice_rows_of(x, i, n), &p, &f));
+        if (!seen) TRY(spoil_bad(s, h, &p, f, n));
+        TRY(dev_copy(s, features + i * width, f, (size_t)(n * width) * sizeof(float)));
+        if (!seen) continue;
+        TRY(dev_copy(s, bad, p.bad, (size_t)n));
+        for (int64_t r = 0; r < n; r++)
+            if (bad[r]) fill_nan(features + (i + r) * width, width);
+    }
+out:
+    mem_free(bad);
+    buffers_release(s, &p);
     return st;
 }
 

@@ -83,7 +83,8 @@ bool head_is_linear(const sluice_head *h);                                 /* on
 int64_t head_feature_width(const sluice_head *h);                          /* input of the last layer */
 /* 7fc00000 in every logit of a row that is bad (NULL: none is) or has a logit that is not finite; [n, c], the host's. */
 void quarantine_logits(float *logits, int64_t n, int64_t c, const uint8_t *bad);
-/* Runs all layers but the last on x (any type) in pieces; features [n, head_feature_width] f32.  Not for linear heads. */
+/* Runs all layers but the last on x (any type) in pieces; features [n, head_feature_width] f32 of
+ * either side; those of a bad row are NaN.  Not for linear heads. */
 sluice_status head_features(sluice *s, const sluice_head *h, sluice_view x, float *features);
 /* Logits of x [n, in_width] into out [n, classes]; the same bits whatever the number of rows in a call. */
 sluice_status head_logits(sluice *s, const sluice_head *h, sluice_view x, float *out);

@@ -82,6 +82,11 @@ static float cut(const job *w, const near_row *r, float kth)
 static float kth_smallest(candidate *v, int64_t n, int64_t k)
 {
     int64_t low = 0, high = n - 1;
+    if (k == 1) {
+        float least = v[0].value;
+        for (int64_t i = 1; i < n; i++) least = v[i].value < least ? v[i].value : least;
+        return least;
+    }
     while (low < high) {
         float pivot = v[low + (high - low) / 2].value;
         int64_t i = low, j = high;
@@ -150,19 +155,35 @@ static void sift(const job *w, near_row *r, const float *z, int64_t first, int64
 
 /* ---- canonical distances ---- */
 
-/* out[i]: the distance of x to reference index[i], i < n <= 16.  Lanes are references. */
-static void measure(const sluice_op_nearest_args *a, const float *x, const int32_t *index, int64_t n, float out[16])
+/* Up to 16 pairs of a row and a reference. */
+typedef struct pairs {
+    int64_t n, row[16];
+    int32_t index[16];
+} pairs;
+
+/* Features k .. k+depth-1 of 16 rows, transposed; those past n are the last again. */
+V16_FN void load_rows(const sluice_view *v, const int64_t row[16], int64_t k, int64_t depth, v16 out[16])
 {
-    int64_t d = a->x.cols;
+    for (int64_t i = 0; i < 16; i++) out[i] = row_load_n(view_row(v, row[i]), SLUICE_F32, k, depth);
+    v16_transpose(out);
+}
+
+/* Their distances.  Lanes are pairs. */
+static void measure(const sluice_op_nearest_args *a, const pairs *p, float out[16])
+{
+    int64_t d = a->x.cols, row[16], index[16];
     v16 sum = v16_zero();
+    for (int64_t i = 0; i < 16; i++) {
+        int64_t pair = cpu_min(i, p->n - 1);
+        row[i] = p->row[pair], index[i] = p->index[pair];
+    }
     for (int64_t k = 0; k < d; k += 16) {
-        v16 y[16];
+        v16 x[16], y[16];
         int64_t depth = cpu_min(16, d - k);
-        for (int64_t i = 0; i < 16; i++)
-            y[i] = row_load_n(view_row(&a->y, index[cpu_min(i, n - 1)]), SLUICE_F32, k, depth);
-        v16_transpose(y);
+        load_rows(&a->x, row, k, depth, x);
+        load_rows(&a->y, index, k, depth, y);
         for (int64_t i = 0; i < depth; i++) {
-            v16 e = v16_sub(v16_set1(x[k + i]), y[i]);
+            v16 e = v16_sub(x[i], y[i]);
             sum = v16_fma(e, e, sum);
         }
     }
@@ -190,20 +211,32 @@ static void offer(best *b, float distance, int32_t index)
     b->distance[i] = distance, b->index[i] = index;
 }
 
-static void rank(const job *w, int64_t i, const near_row *r)
+/* bests: of rows from `first` on. */
+static void rank_pairs(const sluice_op_nearest_args *a, pairs *p, int64_t first, best *bests)
+{
+    float distance[16];
+    if (!p->n) return;
+    measure(a, p, distance);
+    for (int64_t l = 0; l < p->n; l++) offer(&bests[p->row[l] - first], distance[l], p->index[l]);
+    p->n = 0;
+}
+
+/* Rows first .. last-1 of a block: their candidates side by side, for many rows have but one or two. */
+static void rank(const job *w, int64_t first, int64_t last, const near_row *rows)
 {
     const sluice_op_nearest_args *a = w->a;
-    const float *x = (const float *)(const void *)view_row(&a->x, i);
-    best b = { a->distance + i * a->k, a->index + i * a->k, 0, a->k };
-    int64_t total = r->all ? a->y.rows : r->count;
-    for (int64_t j = 0; j < total; j += 16) {
-        int32_t index[16];
-        float distance[16];
-        int64_t n = cpu_min(16, total - j);
-        for (int64_t l = 0; l < n; l++) index[l] = r->all ? (int32_t)(j + l) : r->list[j + l].index;
-        measure(a, x, index, n, distance);
-        for (int64_t l = 0; l < n; l++) offer(&b, distance[l], index[l]);
+    best bests[MANY_BLOCK];
+    pairs p = { .n = 0 };
+    for (int64_t i = first; i < last; i++) {
+        const near_row *r = &rows[i - first];
+        int64_t total = r->all ? a->y.rows : r->count;
+        bests[i - first] = (best){ a->distance + i * a->k, a->index + i * a->k, 0, a->k };
+        for (int64_t j = 0; j < total; j++) {
+            p.row[p.n] = i, p.index[p.n++] = r->all ? (int32_t)j : r->list[j].index;
+            if (p.n == 16) rank_pairs(a, &p, first, bests);
+        }
     }
+    rank_pairs(a, &p, first, bests);
 }
 
 /* ---- blocks of rows ---- */
@@ -252,10 +285,8 @@ static void nearest_rows(void *arg, int64_t first, int64_t last, int thread)
             sift(w, &s.rows[i - first], z, j, n);
         }
     }
-    for (int64_t i = first; i < last; i++) {
-        tighten(w, &s.rows[i - first]);
-        rank(w, i, &s.rows[i - first]);
-    }
+    for (int64_t i = first; i < last; i++) tighten(w, &s.rows[i - first]);
+    rank(w, first, last, s.rows);
 }
 
 static double gamma_of(int64_t n) { return (double)n * 0x1p-24 / (1 - (double)n * 0x1p-24); }

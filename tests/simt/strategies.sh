@@ -34,7 +34,8 @@ picks() {
 
 # equal WHAT HEAD STRATEGIES POOL OPTIONS...: GPUs and CPU.  The CPU's are kept for the next that asks the same.
 equal() {
-    local want=want.$2.$(printf '%s ' "${@:3}" | cksum | cut -d' ' -f1)
+    local want
+    want=want.$2.$(printf '%s ' "${@:3}" | cksum | cut -d' ' -f1)
     [ -d "$want" ] || picks "$want" "${@:2}" --devices cpu
     rm -rf got
     picks got "${@:2}" --devices all
@@ -48,7 +49,7 @@ all=$(paste -sd, <<<"${names//power-SCORE/power-margin}")
 scores=$(sed '/^kcenter$/,/^auto$/d' <<<"${names//power-SCORE/power-margin}" | paste -sd,)
 rules=$(sed -n '/^kcenter$/,/^auto$/p' <<<"$names" | paste -sd,)
 plain=${all/outlier-rank,/}
-[ "$(tr -cd , <<<"$all" | wc -c)" -ge 29 ] && [ "$(tr -cd , <<<"$rules" | wc -c)" -ge 13 ] || wrong "the table: $all"
+if [ "$(tr -cd , <<<"$all" | wc -c)" -lt 29 ] || [ "$(tr -cd , <<<"$rules" | wc -c)" -lt 13 ]; then wrong "the table: $all"; fi
 
 # Rows of several classes, two of them bad, and in shards of uneven size, each a block of its own.
 rows=600
@@ -120,7 +121,7 @@ copies() {
         checks=$((checks + 1))
         SLUICE_SIMT_COPIES=bytes "$sluice" select broad.npy --head broad.safetensors --labels broad.csv --strategy $strategy -k 50 --quiet --devices all >out || wrong "$strategy: exit code $?"
         read -r to from <bytes
-        [ "$to" -ge $((300 * 256 * 4)) ] && [ "$((to + from))" -lt $((20 * 300 * 256 * 4)) ] || wrong "$strategy copies $to bytes to devices, $from back"
+        if [ "$to" -lt $((300 * 256 * 4)) ] || [ "$((to + from))" -ge $((20 * 300 * 256 * 4)) ]; then wrong "$strategy copies $to bytes to devices, $from back"; fi
     done
 }
 

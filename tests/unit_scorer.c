@@ -1,6 +1,7 @@
 /* unit_scorer.c - scores with something fitted: each against its formula in double with plain loops, through
  * sluice_select(), on ties, duplicates, zero vectors, one class, few labels, more features than labels; the same bits for
  * tiers, threads, memory and shards; what is missing is said; a constant column is a warning. */
+#include "linalg.h"
 #include "philox_ref.h"
 #include "sampling.h"
 
@@ -266,6 +267,196 @@ static void gaussians(const char *strategy, int64_t m, int classes)
     }
 }
 
+/* ---- eigenvectors ---- */
+
+/* Of rank `rank`: equal eigenvalues, and 0 many times where rank < n. */
+static void eigenvectors(int n, int rank)
+{
+    if (!case_is("eigenvectors of %d x %d, rank %d", n, n, rank)) return;
+    float *factor = malloc((size_t)(n * rank + 1) * sizeof *factor);
+    double *a = calloc((size_t)(n * n), sizeof *a), *v[2], *value = malloc((size_t)n * sizeof *value);
+    fill_normal(factor, n * rank, 3);
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < n; j++)
+            for (int k = 0; k < rank; k++) a[i * n + j] += (double)factor[i * rank + k] * (double)factor[j * rank + k];
+    if (rank == 0)
+        for (int i = 0; i < n; i++) a[i * n + i] = 2;
+    for (int way = 0; way < 2; way++) {
+        sluice *s = tier_open(0, 1 + 2 * way);
+        v[way] = malloc((size_t)(n * n) * sizeof *a);
+        memcpy(v[way], a, (size_t)(n * n) * sizeof *a);
+        CHECK_OK(s, eigen(s, v[way], n, value));
+        sluice_close(s);
+    }
+    CHECK(memcmp(v[0], v[1], (size_t)(n * n) * sizeof *a) == 0, "threads");
+    for (int k = 0; k < n; k++) {
+        CHECK(k == 0 || value[k] <= value[k - 1], "value %d", k);
+        for (int i = 0; i < n; i++) {
+            double product = 0, along = 0;
+            for (int j = 0; j < n; j++)
+                product += a[i * n + j] * v[0][k * n + j], along += v[0][k * n + j] * v[0][i * n + j];
+            CHECK_NEAR(product, value[k] * v[0][k * n + i], 1e-11 * (value[0] + 1), "vector %d", k);
+            CHECK_NEAR(along, i == k, 1e-12, "vectors %d and %d", k, i);
+        }
+    }
+    free(factor), free(a), free(value), free(v[0]), free(v[1]);
+}
+
+/* ---- outlier-vim ---- */
+
+/* Jacobi's rotations until nothing is left beside the diagonal: v's columns are a's eigenvectors. */
+static void jacobi(double a[D][D], double v[D][D])
+{
+    for (int i = 0; i < D; i++)
+        for (int j = 0; j < D; j++) v[i][j] = i == j;
+    for (int sweep = 0; sweep < 60; sweep++)
+        for (int p = 0; p < D; p++)
+            for (int q = p + 1; q < D; q++) {
+                if (a[p][q] == 0) continue;
+                double angle = 0.5 * atan2(2 * a[p][q], a[q][q] - a[p][p]), c = cos(angle), s = sin(angle);
+                for (int k = 0; k < D; k++) {
+                    double f = a[k][p], g = a[k][q];
+                    a[k][p] = c * f - s * g, a[k][q] = s * f + c * g;
+                    f = v[k][p], g = v[k][q];
+                    v[k][p] = c * f - s * g, v[k][q] = s * f + c * g;
+                }
+                for (int k = 0; k < D; k++) {
+                    double f = a[p][k], g = a[q][k];
+                    a[p][k] = c * f - s * g, a[q][k] = s * f + c * g;
+                }
+            }
+}
+
+typedef struct ref_vim {
+    double u[D], principal[D][D], alpha;
+    int count;
+} ref_vim;
+
+static void ref_input(const sluice_head *h, int64_t i, double *out)
+{
+    for (int k = 0; k < D; k++) out[k] = ((double)x[i * D + k] - (h->mean ? (double)h->mean[k] : 0)) / (double)h->scale;
+}
+
+static double ref_residue(const ref_vim *r, const double *in)
+{
+    double sum = 0, v[D];
+    for (int k = 0; k < D; k++) v[k] = in[k] - r->u[k];
+    for (int j = 0; j < r->count; j++) {
+        double along = 0;
+        for (int k = 0; k < D; k++) along += r->principal[j][k] * (in[k] - r->u[k]);
+        for (int k = 0; k < D; k++) v[k] -= along * r->principal[j][k];
+    }
+    for (int k = 0; k < D; k++) sum += v[k] * v[k];
+    return sqrt(sum);
+}
+
+/* Logits: their largest, and the logarithm of the sum of their exponentials. */
+static double ref_evidence(const sluice_head *h, const double *in, double *out_most)
+{
+    double z[C], sum = 0;
+    *out_most = -INFINITY;
+    for (int j = 0; j < C; j++) {
+        z[j] = (double)h->layers[0].b[j];
+        for (int k = 0; k < D; k++) z[j] += (double)h->layers[0].w[j * D + k] * in[k];
+        *out_most = z[j] > *out_most ? z[j] : *out_most;
+    }
+    for (int j = 0; j < C; j++) sum += exp(z[j] - *out_most);
+    return *out_most + log(sum);
+}
+
+/* Wang et al. 2022, section 4: u = -pinv(W) b, the space beside the principal one, alpha of equation 7. */
+static void ref_vim_fit(const sluice_head *h, int m, ref_vim *r)
+{
+    double a[D][D] = { { 0 } }, v[D][D], in[D], all = 0, held = 0, logits = 0, residues = 0;
+    const float *w = h->layers[0].w, *b = h->layers[0].b;
+    memset(r, 0, sizeof *r);
+    for (int i = 0; i < D; i++)
+        for (int j = 0; j < D; j++)
+            for (int c = 0; c < C; c++) a[i][j] += (double)w[c * D + i] * (double)w[c * D + j];
+    jacobi(a, v);
+    double largest = 0;
+    for (int k = 0; k < D; k++) largest = a[k][k] > largest ? a[k][k] : largest;
+    for (int k = 0; k < D; k++) {
+        double along = 0;
+        if (a[k][k] < 1e-8 * largest) continue;
+        for (int c = 0; c < C; c++)
+            for (int i = 0; i < D; i++) along += v[i][k] * (double)w[c * D + i] * (double)b[c];
+        for (int i = 0; i < D; i++) r->u[i] -= v[i][k] * along / a[k][k];
+    }
+    memset(a, 0, sizeof a);
+    for (int n = 0; n < m; n++) {
+        ref_input(h, n, in);
+        for (int i = 0; i < D; i++)
+            for (int j = 0; j < D; j++) a[i][j] += (in[i] - r->u[i]) * (in[j] - r->u[j]);
+    }
+    jacobi(a, v);
+    for (int k = 0; k < D; k++) all += a[k][k];
+    while (r->count < m / 2 && r->count < D - 1 && held < 0.9 * all) {
+        int best = 0;
+        for (int k = 1; k < D; k++) best = a[k][k] > a[best][best] ? k : best;
+        for (int i = 0; i < D; i++) r->principal[r->count][i] = v[i][best];
+        r->count++;
+        held += a[best][best], a[best][best] = -1;
+    }
+    for (int n = 0; n < m; n++) {
+        double most;
+        ref_input(h, n, in);
+        ref_evidence(h, in, &most);
+        logits += most, residues += ref_residue(r, in);
+    }
+    r->alpha = residues > 1e-6 && logits > 0 ? logits / residues : 0;
+}
+
+static sluice_head *head_of(sluice *s, const char *line, uint64_t seed, float temperature);
+
+static void vim(int m, int bias)
+{
+    if (!case_is("outlier-vim, %d labels%s", m, bias < 0 ? ", logits below 0" : "")) return;
+    float score[N];
+    for (int t = 0; t < tier_count(); t++) {
+        sluice *s = tier_open(t, 2);
+        sluice_head *h = head_of(s, "linear", 30, 1.5f);
+        ref_vim r;
+        for (int j = 0; j < C; j++) h->layers[0].b[j] = (float)(bias + j) / 4;
+        for (int k = 0; k < D; k++)
+            h->layers[0].w[2 * D + k] = -h->layers[0].w[k] - h->layers[0].w[D + k]; /* of softmax */
+        CHECK_OK(s, head_prepare(s, h));
+        ref_vim_fit(h, m, &r);
+        CHECK((r.alpha > 0) == (bias > 0) && r.count <= m / 2, "alpha %g, %d directions", r.alpha, r.count);
+        label_first(m, C);
+        scores_of(s, &(sluice_select_args){ .strategies = "outlier-vim", .head = h }, N, D, score);
+        for (int i = m; i < N; i++) {
+            double in[D], most;
+            if (i == 100) continue;
+            ref_input(h, i, in);
+            double evidence = ref_evidence(h, in, &most), want = r.alpha * ref_residue(&r, in) - evidence;
+            CHECK_NEAR((double)score[i], want, 1e-4 * (1 + fabs(want) + fabs(evidence)), "row %d", i);
+        }
+        CHECK(isnan(score[100]), "a bad row scores %g", (double)score[100]);
+        sluice_head_free(h), sluice_close(s);
+    }
+}
+
+/* Labelled rows that do not differ, more features than labels, layers before the last: a score for every row all the same. */
+static void vim_edges(void)
+{
+    if (!case_is("outlier-vim: equal labelled rows, a line of layers")) return;
+    float score[N], kept[20 * D];
+    sluice *s = tier_open(0, 2);
+    memcpy(kept, x, sizeof kept);
+    for (int way = 0; way < 2; way++) {
+        sluice_head *h = head_of(s, way ? "mlp:16,relu,linear" : "linear", 30, 1);
+        for (int i = 0; i < 20 && !way; i++) memcpy(x + i * D, kept, D * sizeof *x);
+        label_first(20, C);
+        scores_of(s, &(sluice_select_args){ .strategies = "outlier-vim", .head = h }, N, D, score);
+        for (int i = 20; i < N; i++)
+            CHECK(isfinite(score[i]) == (i != 100), "way %d: row %d scores %g", way, i, (double)score[i]);
+        memcpy(x, kept, sizeof kept);
+        sluice_head_free(h);
+    }
+    sluice_close(s);
+}
+
 /* ---- similarity ---- */
 
 static void similarity(void)
@@ -522,7 +713,8 @@ static void committee_rules(void)
 /* ---- all of them ---- */
 
 #define ALL                                                                                                            \
-    "outlier,outlier-rank,outlier-rank:of=all,outlier-knn,outlier-mahalanobis,outlier-relative,similarity,bald,"       \
+    "outlier,outlier-rank,outlier-rank:of=all,outlier-knn,outlier-mahalanobis,outlier-relative,outlier-vim,"           \
+    "similarity,bald,"                                                                                                 \
     "variation-ratio,flips,power-outlier-knn,power-bald"
 
 static sluice_picks *all_of_them(const char *const *paths, int count, int tier, int threads, int64_t mem_mib,
@@ -620,6 +812,8 @@ static void refusals(void)
         { "outlier-knn", "features|logits", false, true },
         { "outlier-mahalanobis", "labelled", true, false },
         { "outlier-relative", "labelled", true, false },
+        { "outlier-vim", "head", false, false },
+        { "outlier-vim", "labelled", true, false },
         { "similarity", "--like", true, false },
         { "outlier", "head", false, false },
         { "outlier", "labelled", true, false },
@@ -664,6 +858,9 @@ int main(int argc, char **argv)
         gaussians(name, 60, C), gaussians(name, 8, C), gaussians(name, 3, C), gaussians(name, 1, 1);
         gaussians(name, 40, 1), gaussians(name, 4, C);
     }
+    eigenvectors(1, 1), eigenvectors(2, 2), eigenvectors(3, 0), eigenvectors(130, 130), eigenvectors(90, 20);
+    vim(60, 8), vim(5, 8), vim(3, 8), vim(1, 8), vim(60, -100);
+    vim_edges();
     similarity();
     outlier();
     passes("linear", -1, 0.25, 4), passes("mlp:16,relu,drop:0.5,linear", 2, 0.5, 3);

@@ -22,4 +22,7 @@ double ledoit_wolf(const double *covariance, int64_t d, int64_t m, double fourth
 /* a [d, d] lower becomes the inverse of its Cholesky factor, lower: |inverse v|^2 = v' a^-1 v.  E_DATA: not positive. */
 sluice_status whiten(sluice *s, double *a, int64_t d);
 
+/* a [n, n] symmetric becomes its eigenvectors, one a row, of values [n] descending.  E_DATA: not finite. */
+sluice_status eigen(sluice *s, double *a, int64_t n, double *values);
+
 #endif

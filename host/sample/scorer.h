@@ -107,7 +107,7 @@ int scorer_classes(const scorer_inputs *in); /* of the source or the labels; 0: 
 double mid_rank(const float *sorted, int64_t n, float v);
 void sort_floats(float *v, int64_t n); /* no NaN */
 
-extern const scorer_kind scorer_knn, scorer_rank, scorer_outlier, scorer_mahalanobis, scorer_relative,
+extern const scorer_kind scorer_knn, scorer_rank, scorer_outlier, scorer_mahalanobis, scorer_relative, scorer_vim,
     scorer_similarity, scorer_bald, scorer_variation_ratio, scorer_flips;
 
 #endif

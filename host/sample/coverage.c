@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { LEADERS = 32 }; /* measured again at a time */
+enum { LEADERS = 8 }; /* measured again at a time */
 
 typedef struct work {
     batch *b;

@@ -11,7 +11,9 @@ __device__ void add(int64_t *sum, double v)
     atomicAdd((unsigned long long *)sum, (unsigned long long)(long long)rint(v));
 }
 
-/* grid ceil(n (d + 1) / THREADS), block THREADS.  The last column of a row is its mass. */
+/* grid ceil(n (d + 1) / THREADS), block THREADS.  The last column of a row is its mass.  An atomic addition of 8 bytes for
+ * 4 that are read: wider loads would not be felt. */
+/* sass: kernel=accumulate registers<=40 local=0 */
 __global__ void accumulate(sluice_view x, const int32_t *cell, const float *weight, int64_t *sum, int64_t *mass)
 {
     int64_t t = (int64_t)blockIdx.x * THREADS + threadIdx.x, i = t / (x.cols + 1), k = t % (x.cols + 1);

@@ -1,69 +1,44 @@
-/* nearest.cu - the k nearest reference rows on a GPU: all canonical distances of a piece of rows, a thread owning 4 x 4 of
- * them, then a block selects among the m of one row.  For k = 1, which is k-means and k-center, distances are never
+/* nearest.cu - the k nearest reference rows on a GPU: all canonical distances of a piece of rows (distances.cuh),
+ * then a block selects among the m of one row.  For k = 1, which is k-means and k-center, distances are never
  * written: the smallest is kept where it is made.  Twin: nearest.c, whose filter only saves work. */
-#include "cuda.h"
-#include "exact.h"
+#include "distances.cuh"
 
 namespace {
 
+using distances::EACH;
+using distances::SIDE;
+using distances::THREADS;
+using distances::TILE;
 enum {
-    TILE = 64, /* rows and references of a block */
-    EACH = 4,  /* of a thread */
-    SIDE = TILE / EACH,
-    DEPTH = 16, /* features at a time */
-    PITCH = TILE + 4,
-    THREADS = SIDE * SIDE,
     DIGITS = 256,
-    FEW = 1024, /* references: their keys fit shared memory, and each finds its rank by counting */
+    FEW = 1024,      /* references: their keys fit shared memory, and each finds its rank by counting */
     MOST_SHARES = 64 /* of the references, for k = 1: blocks enough where rows are few */
 };
 const size_t piece_bytes = (size_t)64 << 20; /* distances at a time */
 
-/* Features k .. k+DEPTH-1 of TILE rows from `first` on, [DEPTH][PITCH]; zeros past the last row and feature. */
-__device__ void load_tile(const sluice_view &v, int64_t first, int64_t k, float *to)
-{
-    for (int t = (int)threadIdx.x; t < TILE * DEPTH; t += THREADS) {
-        int64_t i = first + t / DEPTH, f = k + t % DEPTH;
-        to[t % DEPTH * PITCH + t / DEPTH] = i < v.rows && f < v.cols ? view_row<const float>(v, i)[f] : 0.0f;
-    }
-}
-
-/* The thread's distances: of rows row + ty + SIDE i to references ref + tx + SIDE j, tx and ty its place in the tile.
- * Features past the last are equal zeros: they add 0 to a sum of squares.  All threads of the block come here. */
+/* The thread's distances; one that is NaN counts as infinity. */
 __device__ __forceinline__ void measure(const sluice_view &x, const sluice_view &y, int64_t row, int64_t ref,
                                         float sum[EACH][EACH])
 {
-    __shared__ float xs[DEPTH * PITCH], ys[DEPTH * PITCH];
-    int tx = (int)threadIdx.x % SIDE, ty = (int)threadIdx.x / SIDE;
-    for (int i = 0; i < EACH * EACH; i++) sum[i / EACH][i % EACH] = 0;
-    for (int64_t k = 0; k < x.cols; k += DEPTH) {
-        load_tile(x, row, k, xs), load_tile(y, ref, k, ys);
-        __syncthreads(); /* the tile is whole */
-        for (int f = 0; f < DEPTH; f++) {
+    distances::measure(x, y, row, ref, sum);
 #pragma unroll
-            for (int i = 0; i < EACH; i++)
-#pragma unroll
-                for (int j = 0; j < EACH; j++) {
-                    float e = xs[f * PITCH + ty + i * SIDE] - ys[f * PITCH + tx + j * SIDE];
-                    sum[i][j] = ex_fma(e, e, sum[i][j]);
-                }
-        }
-        __syncthreads(); /* nobody reads it any more */
-    }
     for (int i = 0; i < EACH; i++)
+#pragma unroll
         for (int j = 0; j < EACH; j++) sum[i][j] = sum[i][j] == sum[i][j] ? sum[i][j] : ex_inf();
 }
 
-/* grid (tiles of references, tiles of rows), block THREADS.  x [n, d], y [m, d] -> out [n, m]. */
-__global__ void __launch_bounds__(THREADS) distances(sluice_view x, sluice_view y, float *out)
+/* grid (tiles of references, tiles of rows), block THREADS, 16 KiB.  x [n, d], y [m, d] -> out [n, m]. */
+/* sass: kernel=all_distances registers<=64 fp32>=85% local=0 ldg128 */
+__global__ void __launch_bounds__(THREADS, 4) all_distances(sluice_view x, sluice_view y, float *out)
 {
     int64_t row = (int64_t)blockIdx.y * TILE, ref = (int64_t)blockIdx.x * TILE;
-    int tx = (int)threadIdx.x % SIDE, ty = (int)threadIdx.x / SIDE;
     float sum[EACH][EACH];
     measure(x, y, row, ref, sum);
+#pragma unroll
     for (int i = 0; i < EACH; i++)
+#pragma unroll
         for (int j = 0; j < EACH; j++) {
-            int64_t r = row + ty + i * SIDE, c = ref + tx + j * SIDE;
+            int64_t r = distances::row_of(row, i), c = distances::other_of(ref, j);
             if (r < x.rows && c < y.rows) out[r * y.rows + c] = sum[i][j];
         }
 }
@@ -75,13 +50,13 @@ __device__ __forceinline__ uint64_t key_of(float distance, int64_t j)
 }
 
 /* grid (tiles of rows, shares of the references), block THREADS.  best [n], all bits set before, gets the smallest key: a
- * minimum of integers is the same in any order. */
-__global__ void __launch_bounds__(THREADS)
+ * minimum of integers is the same in any order.  16 KiB. */
+/* sass: kernel=nearest_one registers<=80 fp32>=85% local=0 ldg128 */
+__global__ void __launch_bounds__(THREADS, 3)
     nearest_one(sluice_view x, sluice_view y, int64_t share, unsigned long long *best)
 {
     int64_t row = (int64_t)blockIdx.x * TILE, first = (int64_t)blockIdx.y * share;
     int64_t end = y.rows - first < share ? y.rows : first + share;
-    int tx = (int)threadIdx.x % SIDE, ty = (int)threadIdx.x / SIDE;
     unsigned long long least[EACH];
     for (int i = 0; i < EACH; i++) least[i] = ~0ull;
     for (int64_t ref = first; ref < end; ref += TILE) {
@@ -89,7 +64,7 @@ __global__ void __launch_bounds__(THREADS)
         measure(x, y, row, ref, sum);
         for (int i = 0; i < EACH; i++)
             for (int j = 0; j < EACH; j++) {
-                int64_t c = ref + tx + j * SIDE;
+                int64_t c = distances::other_of(ref, j);
                 uint64_t key = key_of(sum[i][j], c);
                 if (c < end && key < least[i]) least[i] = key;
             }
@@ -99,8 +74,8 @@ __global__ void __launch_bounds__(THREADS)
             unsigned long long other = __shfl_xor_sync(~0u, least[i], h);
             least[i] = other < least[i] ? other : least[i];
         }
-        int64_t r = row + ty + i * SIDE;
-        if (tx == 0 && r < x.rows) atomicMin(&best[r], least[i]);
+        int64_t r = distances::row_of(row, i);
+        if (threadIdx.x % SIDE == 0 && r < x.rows) atomicMin(&best[r], least[i]);
     }
 }
 
@@ -195,7 +170,7 @@ void find_some(op_run &r, const sluice_view &x, const sluice_view &y, int64_t k,
     for (int64_t i = 0; i < n && r.ok(); i += piece) {
         sluice_view part = sluice_rows_of(x, i, n - i < piece ? n - i : piece);
         dim3 grid(blocks(m, TILE).x, blocks(part.rows, TILE).x);
-        r.launch(distances, grid, THREADS, 0, part, y, all);
+        r.launch(all_distances, grid, THREADS, 0, part, y, all);
         dim3 rows((unsigned)part.rows);
         if (m <= FEW) r.launch(select_few, rows, DIGITS, 0, all, m, k, distance + i * k, index + i * k);
         else r.launch(select, rows, DIGITS, 0, all, m, k, kept, distance + i * k, index + i * k);

@@ -13,6 +13,7 @@ A claim is a comment of a .cu or .cuh file, right before the kernel:
     local=0     neither stack nor spills
     ffma>=      share of FFMA among the instructions of the main loop: of the loops with FFMAs that hold no other such
                 loop, the one with the most FFMAs
+    fp32>=      likewise of FFMA, FADD and FMUL: where a term is more than one operation
     hmma        a loop has tensor core instructions
     ldg128      it reads global memory 16 bytes at a time
 
@@ -39,6 +40,7 @@ class Claim:
         'shared': re.compile(r'shared<=(\d+)$'),
         'local': re.compile(r'local=(0)$'),
         'ffma': re.compile(r'ffma>=(\d+)%$'),
+        'fp32': re.compile(r'fp32>=(\d+)%$'),
         'hmma': re.compile(r'(hmma)$'),
         'ldg128': re.compile(r'(ldg128)$'),
     }
@@ -103,9 +105,12 @@ class Kernel:
     def tensors(self, code):
         return self.count('HMMA', 'HGMMA', 'UTCHMMA', code=code)
 
-    def share(self):
+    def share(self, count=None):
         loop = self.main_loop()
-        return 100 * self.ffmas(loop) / len(loop) if loop else 0.0
+        return 100 * (count or self.ffmas)(loop) / len(loop) if loop else 0.0
+
+    def fp32(self):
+        return self.share(lambda code: self.ffmas(code) + self.count('FADD', 'FADD2', 'FMUL', 'FMUL2', code=code))
 
     def wide_loads(self):
         return sum(op.split('.')[0] in ('LDG', 'LDGSTS') and '128' in op.split('.') or op.startswith('UBLKCP')
@@ -154,6 +159,8 @@ def broken(claim, kernel):
             yield f'{name} {has[name]}, claimed at most {limit}'
     if kernel.share() < claim.limits.get('ffma', 0):
         yield f"ffma {kernel.share():.1f}%, claimed at least {claim.limits['ffma']}%"
+    if kernel.fp32() < claim.limits.get('fp32', 0):
+        yield f"fp32 {kernel.fp32():.1f}%, claimed at least {claim.limits['fp32']}%"
     if 'hmma' in claim.limits and not kernel.tensor():
         yield 'hmma claimed, no loop of tensor core instructions found'
     if 'ldg128' in claim.limits and not kernel.wide_loads():

@@ -28,6 +28,7 @@ endif()
 set(code "")
 if(SLUICE_CUDA_ARCHITECTURES STREQUAL native)
   set(code -arch=native)
+  set(built native)
 else()
   execute_process(COMMAND ${SLUICE_NVCC} --list-gpu-arch OUTPUT_VARIABLE known)
   set(built "")
@@ -77,4 +78,4 @@ add_custom_command(OUTPUT ${SLUICE_CUDA_PLUGIN} VERBATIM
   DEPENDS ${objects} ${map} COMMENT "nvcc libsluice_cuda.so")
 add_custom_target(sluice_cuda ALL DEPENDS ${SLUICE_CUDA_PLUGIN})
 install(FILES ${SLUICE_CUDA_PLUGIN} DESTINATION lib/sluice) # where backends.c looks
-message(STATUS "CUDA plug-in: nvcc ${nvcc_version}, architectures ${SLUICE_CUDA_ARCHITECTURES}")
+message(STATUS "CUDA plug-in: nvcc ${nvcc_version}, architectures ${built}")

@@ -226,6 +226,8 @@ typedef struct sluice_strategy {
     const char *what, *paper, *cost;
 } sluice_strategy;
 SLUICE_API const sluice_strategy *sluice_strategy_at(int i); /* NULL behind the last */
+/* What it cannot do without: "head", "labels", "head, rows" (labelled ones, or those it was trained on), "classes" (how many), "-"; NULL behind the last. */
+SLUICE_API const char *sluice_strategy_needs(int i);
 
 typedef struct sluice_score_args {
     size_t size;

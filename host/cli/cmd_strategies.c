@@ -12,25 +12,20 @@ static const cli_opt opts[] = {
     { 0 },
 };
 
-static void put_row_json(const sluice_strategy *k, bool first)
+static void put_row_json(const sluice_strategy *k, const char *needs, bool first)
 {
     const char *const text[][2] = {
         { "parameters", k->parameters }, { "what", k->what }, { "paper", k->paper }, { "cost", k->cost }
     };
     printf("%s\n  {\"name\": ", first ? "" : ",");
     put_json_text(stdout, k->name);
-    printf(", \"needs_head\": %s", k->needs_head ? "true" : "false");
+    printf(", \"needs_head\": %s, \"needs\": ", k->needs_head ? "true" : "false");
+    put_json_text(stdout, needs);
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
         printf(", \"%s\": ", text[i][0]);
         put_json_text(stdout, text[i][1]);
     }
     putchar('}');
-}
-
-/* power-SCORE needs what its score needs. */
-static const char *head_of(const sluice_strategy *k)
-{
-    return strstr(k->name, "SCORE") ? "as SCORE" : k->needs_head ? "yes" : "no";
 }
 
 static sluice_status run(cli *c)
@@ -39,15 +34,17 @@ static sluice_status run(cli *c)
     (void)c;
     if (o.json) {
         putchar('[');
-        for (int i = 0; (k = sluice_strategy_at(i)); i++) put_row_json(k, i == 0);
+        for (int i = 0; (k = sluice_strategy_at(i)); i++) put_row_json(k, sluice_strategy_needs(i), i == 0);
         puts("\n]");
         return SLUICE_OK;
     }
-    printf("%-20s %-8s %-19s %s\n", "name", "head", "parameters", "what it picks first; source");
+    printf("%-20s %-10s %-19s %s\n", "name", "needs", "parameters", "what it picks first; source; cost");
     for (int i = 0; (k = sluice_strategy_at(i)); i++)
-        printf("%-20s %-8s %-19s %s%s%s\n", k->name, head_of(k), *k->parameters ? k->parameters : "-", k->what,
-               *k->paper ? "; " : "", k->paper);
-    puts("\nNAME:key=value sets a parameter (power-margin:beta=2); power- goes before any score's name.\n"
+        printf("%-20s %-10s %-19s %s%s%s; %s\n", k->name, sluice_strategy_needs(i),
+               *k->parameters ? k->parameters : "-", k->what, *k->paper ? "; " : "", k->paper, k->cost);
+    puts("\nhead: or --logits or --probs, where features are not read; rows: labelled ones, of --labels or the head;\n"
+         "labels: with their classes; classes: how many, of the head, --labels or classes=N.\n\nNAME:key=value sets a "
+         "parameter (power-margin:beta=2); power- goes before any score's name.\n"
          "--mix margin:70,random:30 shares out the picks; --balance and --group work with all of them.");
     return SLUICE_OK;
 }

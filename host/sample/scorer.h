@@ -14,9 +14,12 @@
 
 /* What a kind reads. */
 enum {
-    WANTS_UNIT = 1,   /* begin: the features divided by their length */
-    WANTS_LOGITS = 2, /* end: the logits */
-    WANTS_PASSES = 4  /* fit: a committee's heads, where one is given */
+    WANTS_UNIT = 1,     /* begin: the features divided by their length */
+    WANTS_LOGITS = 2,   /* end: the logits */
+    WANTS_PASSES = 4,   /* fit: a committee's heads, where one is given */
+    WANTS_LABELLED = 8, /* fit: labelled rows */
+    WANTS_TARGETS = 16, /* fit: with their classes */
+    WANTS_LIKE = 32     /* fit: the rows named by like */
 };
 
 enum { SCORER_FACTS = 2, MOST_PASSES = 100 };

@@ -34,6 +34,19 @@ static const char power_prefix[] = "power-";
 
 const sluice_strategy *sluice_strategy_at(int i) { return i < 0 || i >= KINDS ? NULL : &kinds[i].shown; }
 
+const char *sluice_strategy_needs(int i)
+{
+    if (i < 0 || i >= KINDS) return NULL;
+    const strategy_kind *k = &kinds[i];
+    unsigned wants = k->scorer ? k->scorer->wants : 0;
+    if (i == POWER) return "as SCORE";
+    if (wants & WANTS_LIKE) return "--like";
+    if (wants & WANTS_TARGETS) return "labels";
+    if (wants & WANTS_LABELLED) return k->shown.needs_head ? "head, rows" : "rows";
+    if (k->rule.needs & NEEDS_CLASSES) return "classes";
+    return k->shown.needs_head ? "head" : "-";
+}
+
 /* Not inlined: gcc 12 then believes that some of the names cannot be equal, and warns. */
 static __attribute__((noinline)) const strategy_kind *find_kind(const char *name)
 {

@@ -41,10 +41,11 @@ typedef enum space {
 
 /* What a rule needs beyond its candidates. */
 enum {
-    NEEDS_SAMPLE = 1,       /* the reference sample */
-    NEEDS_LOGITS = 2,       /* a head: the candidates' logits */
-    NEEDS_TARGETS = 4,      /* the classes of labelled rows */
-    NEEDS_SAMPLE_WEIGHT = 8 /* the sample's rows have weights, not the candidates */
+    NEEDS_SAMPLE = 1,        /* the reference sample */
+    NEEDS_LOGITS = 2,        /* a head: the candidates' logits */
+    NEEDS_TARGETS = 4,       /* the classes of labelled rows */
+    NEEDS_SAMPLE_WEIGHT = 8, /* the sample's rows have weights, not the candidates */
+    NEEDS_CLASSES = 16       /* how many there are: of the head, the labels or a parameter */
 };
 
 struct scorer_kind;

@@ -201,5 +201,9 @@ static void release(scorer *q)
     whitened_release(&g->classes), whitened_release(&g->all);
 }
 
-const scorer_kind scorer_mahalanobis = { WANTS_UNIT, true, fit_mahalanobis, begin, end, release };
-const scorer_kind scorer_relative = { WANTS_UNIT, true, fit_relative, begin, end, release };
+const scorer_kind scorer_mahalanobis = {
+    WANTS_UNIT | WANTS_LABELLED | WANTS_TARGETS, true, fit_mahalanobis, begin, end, release
+};
+const scorer_kind scorer_relative = {
+    WANTS_UNIT | WANTS_LABELLED | WANTS_TARGETS, true, fit_relative, begin, end, release
+};

@@ -111,4 +111,4 @@ static void release(scorer *q)
     mem_free(z->energy), mem_free(z->distance);
 }
 
-const scorer_kind scorer_outlier = { WANTS_UNIT, true, fit, begin, end, release };
+const scorer_kind scorer_outlier = { WANTS_UNIT | WANTS_LABELLED, true, fit, begin, end, release };

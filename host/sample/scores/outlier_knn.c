@@ -45,4 +45,4 @@ static void end(const scorer *q, const scorer_rows *r, int64_t first, int64_t la
 
 static void release(scorer *q) { landmarks_release(q->state); }
 
-const scorer_kind scorer_knn = { WANTS_UNIT, true, fit, begin, end, release };
+const scorer_kind scorer_knn = { WANTS_UNIT | WANTS_LABELLED, true, fit, begin, end, release };

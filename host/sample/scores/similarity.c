@@ -83,4 +83,4 @@ static void release(scorer *q)
     landmarks_release(&n->rows), landmarks_release(&n->zero);
 }
 
-const scorer_kind scorer_similarity = { WANTS_UNIT, true, fit, begin, end, release };
+const scorer_kind scorer_similarity = { WANTS_UNIT | WANTS_LIKE, true, fit, begin, end, release };

@@ -272,4 +272,4 @@ static void release(scorer *q)
     landmarks_release(&v->zero);
 }
 
-const scorer_kind scorer_vim = { WANTS_LOGITS, true, fit, begin, end, release };
+const scorer_kind scorer_vim = { WANTS_LOGITS | WANTS_LABELLED, true, fit, begin, end, release };

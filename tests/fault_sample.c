@@ -67,6 +67,54 @@ static sluice_status score(sluice *s)
     return st;
 }
 
+/* Parts, and scores that are kept after every block. */
+static char part_path[2][512];
+
+static sluice_status part(sluice *s, int i)
+{
+    sluice_picks *p = NULL;
+    sluice_select_args a = {
+        .size = sizeof a, .head = head, .strategies = "margin,random", .k = 20, .shard = i, .shards = 2
+    };
+    a.out = part_path[i], a.note = "a note", a.force = 1;
+    sluice_status st = sluice_select(s, pool, &a, &p);
+    sluice_picks_free(p);
+    return st;
+}
+static sluice_status first_part(sluice *s)
+{
+    unlink(part_path[0]);
+    sluice_status st = part(s, 0);
+    CHECK(!st == !access(part_path[0], F_OK), "status %d, and the part is%s there", st,
+          access(part_path[0], F_OK) ? " not" : "");
+    return st;
+}
+
+static sluice_status merge(sluice *s)
+{
+    const char *const parts[] = { part_path[1], part_path[0] };
+    sluice_picks *p = NULL;
+    sluice_select_args a = { .size = sizeof a, .head = head };
+    sluice_status st = sluice_merge(s, pool, parts, 2, &a, &p);
+    CHECK(!st == !!p, "status %d and picks %p", st, (void *)p);
+    sluice_picks_free(p);
+    return st;
+}
+
+static sluice_status kept_score(sluice *s)
+{
+    char path[512], folder[512];
+    snprintf(path, sizeof path, "%s", test_path("kept.npy"));
+    snprintf(folder, sizeof folder, "%s", test_path("kept"));
+    unlink(path), unlink(test_path("kept.manifest.json"));
+    sluice_score_args a = { .size = sizeof a, .head = head, .scores = "entropy", .out = path };
+    a.checkpoint = folder, a.checkpoint_s = 1e-9, a.fresh = 1;
+    sluice_status st = sluice_score(s, pool, &a);
+    CHECK(!st == !access(path, F_OK), "status %d, and the file is%s there", st, access(path, F_OK) ? " not" : "");
+    CHECK(st || access(folder, F_OK), "the checkpoint is still there");
+    return st;
+}
+
 static sluice_status simulate(sluice *s)
 {
     char *table = NULL;
@@ -111,6 +159,13 @@ int main(int argc, char **argv)
     each_fails(s, "write csv", write_csv);
     each_fails(s, "write npy", write_npy_ids);
     each_fails(s, "score", score);
+    for (int i = 0; i < 2; i++) {
+        snprintf(part_path[i], sizeof part_path[i], "%s", test_path(i ? "1.s" : "0.s"));
+        CHECK_OK(s, part(s, i));
+    }
+    each_fails(s, "a part", first_part);
+    each_fails(s, "merge", merge);
+    each_fails(s, "score with checkpoints", kept_score);
     each_fails(s, "simulate", simulate);
     sluice_picks_free(picks), sluice_head_free(head), sluice_labels_free(labels), sluice_pool_free(pool);
     sluice_close(s);

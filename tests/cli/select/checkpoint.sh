@@ -9,9 +9,9 @@ sluice train pool.npy --labels more.csv --out other.safetensors --quiet
 s() { sluice select pool.npy --head head.safetensors --mem-mib 1 --checkpoint ck "$@"; }
 # killed COMMAND...: kills it once it has kept something; again where it was too fast.
 killed() {
-    local state=$1 pid i
+    local state=$1 pid
     shift
-    for i in $(seq 50); do
+    for _ in {1..50}; do
         rm -rf "${state%/*}"
         "$@" --checkpoint-s 0.001 --force >/dev/null 2>&1 &
         pid=$!

@@ -91,6 +91,19 @@ static void clouds(void)
     free(x);
 }
 
+static void cancelled(void)
+{
+    if (!case_is("cancelled")) return;
+    static float x[100 * D];
+    sluice *s = tier_open(0, 1);
+    fill_normal(x, 100 * D, 1);
+    kmeans q = { .x = x, .n = 100, .d = D, .cells = 5 };
+    sluice_cancel(s);
+    CHECK(kmeans_run(s, &q) == SLUICE_E_CANCELLED, "%s", sluice_error(s));
+    CHECK(!q.centroid, "something is left");
+    sluice_close(s);
+}
+
 int main(int argc, char **argv)
 {
     enum { N = 700 };
@@ -112,5 +125,6 @@ int main(int argc, char **argv)
     memset(weight, 0, N * sizeof *weight);
     one("no weight at all", x, weight, 50, 4, 0);
     free(x), free(weight);
+    cancelled();
     return test_end();
 }

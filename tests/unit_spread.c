@@ -58,6 +58,23 @@ static void one(const char *name, const float *x, const float *labelled, int64_t
     free(entry);
 }
 
+static void cancelled(void)
+{
+    if (!case_is("cancelled: one pick, and a status")) return;
+    enum { ROWS = 50, WIDTH = 4 };
+    static float rows[ROWS * WIDTH];
+    static sluice_entry entry[ROWS];
+    sluice *s = tier_open(0, 1);
+    fill_normal(rows, ROWS * WIDTH, 1);
+    for (int i = 0; i < ROWS; i++) entry[i] = (sluice_entry){ .row = i, .id = (uint64_t)i };
+    batch b = { .k = 20, .n = ROWS, .d = WIDTH, .x = rows, .entry = entry };
+    CHECK_OK(s, batch_begin(s, &b));
+    sluice_cancel(s);
+    CHECK_OK(s, rule_spread(s, &b));
+    CHECK(b.picked == 1 && b.failed == SLUICE_E_CANCELLED, "%d picks, %s", (int)b.picked, sluice_error(s));
+    batch_release(&b), sluice_close(s);
+}
+
 int main(int argc, char **argv)
 {
     enum { N = 60, M = 12, D = 7 };
@@ -66,6 +83,7 @@ int main(int argc, char **argv)
     test_begin(argc, argv);
     fill_normal(x, N * D, 1), fill_normal(y, M * D, 2);
     one("normals", x, y, N, M, D, 20, NULL, 20);
+    cancelled();
     one("nothing labelled: the first candidate first", x, y, N, 0, D, 15, NULL, 15);
     one("k = n", x, y, N, M, D, N, NULL, N);
     for (int i = 0; i < N; i++) group[i] = i % 5 ? i % 5 : -1;

@@ -87,6 +87,8 @@ void progress_begin(progress *g, const char *task, const char *unit, int64_t tot
 /* Tells the caller at most ten times a second; fails with E_CANCELLED when sluice_cancel() was called. */
 sluice_status progress_step(sluice *s, progress *g, int64_t done, double bytes);
 void progress_end(sluice *s, progress *g);
+/* The same for work that tells of no progress: "WHAT stopped before the end". */
+sluice_status cancel_check(sluice *s, const char *what);
 
 /* ---- backend ---- */
 const sluice_backend *cpu_backend(const char *tier,

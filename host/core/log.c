@@ -52,3 +52,8 @@ void progress_end(sluice *s, progress *g)
     g->p.done = g->p.total;
     tell(s, g, clock_seconds());
 }
+
+sluice_status cancel_check(sluice *s, const char *what)
+{
+    return s->cancelled ? sluice_fail(s, SLUICE_E_CANCELLED, "%s stopped before the end", what) : SLUICE_OK;
+}

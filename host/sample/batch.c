@@ -79,6 +79,7 @@ void batch_take(batch *b, int64_t i, float score)
     b->open[i] = 0;
     batch_count(b, &b->entry[i]);
     if (b->apart > 0) batch_close_near(b, b->unit + i * b->width, 1);
+    if (!b->failed) b->failed = cancel_check(b->s, "choosing a batch");
     if (b->turns && ++b->turns[(int64_t)b->prediction[i]] >= b->turn) end_turn(b, (int64_t)b->prediction[i]);
 }
 

@@ -77,7 +77,7 @@ void batch_take(batch *b, int64_t i, float score);
 void batch_close_near(batch *b, const float *rows, int64_t m);
 /* A row that was picked elsewhere counts for its group. */
 void batch_count(batch *b, const sluice_entry *picked);
-static inline bool batch_full(const batch *b) { return b->picked == b->k; }
+static inline bool batch_full(const batch *b) { return b->picked == b->k || b->failed; }
 
 /* The k nearest of rows y [m, d] to each of x [n, d]: squared distances ascending and indices, both [n, k]. */
 sluice_status nearest_rows(sluice *s, const float *x, int64_t n, const float *y, int64_t m, int64_t d, int64_t k,

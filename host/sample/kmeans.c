@@ -50,6 +50,7 @@ static sluice_status start(sluice *s, work *w)
     memset(open, 1, (size_t)w->seen);
     for (int64_t i = 0; i < w->seen; i++) q->distance[i] = ex_inf();
     for (int64_t turn = 0; turn < q->cells; turn++) {
+        TRY(cancel_check(s, "clustering"));
         int64_t i = draw_centroid(s, w, open, turn);
         open[i] = 0;
         memcpy(q->centroid + turn * q->d, q->x + i * q->d, (size_t)q->d * sizeof *q->x);
@@ -135,6 +136,7 @@ static sluice_status iterate(sluice *s, work *w)
     kmeans *q = w->q;
     bool moved = true;
     for (int i = 0; i < KMEANS_ITERATIONS && moved; i++) {
+        TRY(cancel_check(s, "clustering"));
         TRY(assign(s, w, w->seen));
         fill_empty(w);
         moved = i == 0 || memcmp(w->before, q->cell, (size_t)w->seen * sizeof *q->cell) != 0;

@@ -64,8 +64,8 @@ static sluice_status alone(sluice *s, const launch *l, const char *why)
     sluice_status st =
         sluice_fail(s, SLUICE_E_USAGE, "%s started %d tasks, which cannot work together: %s", l->by, l->size, why);
     return sluice_hint(s, st,
-                       "`sluice devices` shows the MPI plug-in; without it give each task its part, "
-                       "--shard $SLURM_PROCID/$SLURM_NTASKS and `sluice merge`, or let each do all with --ranks off");
+                       "`sluice devices` shows the MPI plug-in; without it each task can do a part, --ranks off "
+                       "--shard $SLURM_PROCID/$SLURM_NTASKS, for `sluice merge`");
 }
 
 sluice_status comm_open(sluice *s)

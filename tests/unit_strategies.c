@@ -140,12 +140,45 @@ static void power_edges(void)
     CHECK(alone == a[3], "row 3 alone %g, in a block %g", (double)alone, (double)a[3]);
 }
 
+static const char *stands_for(const char *text, int64_t labelled, int classes, bool has_scores)
+{
+    strategy st = parsed(text);
+    strategy_resolve(&st, labelled, classes, has_scores);
+    CHECK(strcmp(st.text, text) == 0, "its text became '%s'", st.text);
+    return st.kind->shown.name;
+}
+
+static void automatic(void)
+{
+    if (!case_is("auto: typiclust below 5 labels a class or without a head, then margin-kmeans")) return;
+    static const struct {
+        const char *text;
+        int64_t labelled;
+        int classes;
+        bool has_scores;
+        const char *want;
+    } known[] = { { "auto", 0, 0, false, "typiclust" },
+                  { "auto", 49, 10, true, "typiclust" },
+                  { "auto", 50, 10, true, "margin-kmeans" },
+                  { "auto", 50, 10, false, "typiclust" },
+                  { "auto", 500, 0, true, "typiclust" },
+                  { "auto:switch=2.5", 24, 10, true, "typiclust" },
+                  { "auto:switch=0", 0, 3, true, "margin-kmeans" },
+                  { "auto:switch=2.5", 25, 10, true, "margin-kmeans" },
+                  { "margin", 0, 3, true, "margin" } };
+    for (int i = 0; i < (int)(sizeof known / sizeof *known); i++) {
+        const char *got = stands_for(known[i].text, known[i].labelled, known[i].classes, known[i].has_scores);
+        CHECK(strcmp(got, known[i].want) == 0, "case %d is '%s'", i, got);
+    }
+}
+
 int main(int argc, char **argv)
 {
     test_begin(argc, argv);
     s = tier_open(0, 1);
     table();
     parsing();
+    automatic();
     random_scores();
     power_draws(1);
     power_draws(2);

@@ -314,7 +314,7 @@ sluice_status selection_keep(sluice *s, void *user)
 out:
     mem_free(bytes);
     if (!st || s->cancelled) return st;
-    log_line(s, SLUICE_WARNING, "the checkpoint is an older one: %s", s->error);
+    log_line(s, SLUICE_WARNING, "the checkpoint stays as it was: %s", s->error);
     s->error[0] = 0;
     return SLUICE_OK;
 }

@@ -74,3 +74,7 @@ fails 65 score pool.npy --head head.safetensors --score margin --out scores.npy 
 sluice score pool.npy --head head.safetensors --score margin,logits --out scores.npy --threads 2 2>&1 | masked
 identical whole-scores.npy scores.npy
 ls
+# A checkpoint that cannot be written is a warning while nobody asks for it.
+touch blocked
+s --strategy margin -k 30 --out late.csv --checkpoint blocked/ck --checkpoint-s 0.001 2>&1 | masked | sort -u
+identical whole.csv late.csv

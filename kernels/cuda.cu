@@ -386,13 +386,16 @@ void describe(int device, char *text, size_t bytes)
     char libraries[1024];
     (void)cudaDriverGetVersion(&driver), (void)cudaRuntimeGetVersion(&runtime);
     libraries_describe(libraries, sizeof libraries);
-    if (cudaGetDeviceProperties(&p, device) != cudaSuccess) snprintf(text, bytes, "cuda:%d does not answer", device);
+    unsigned char id[4] = {}; /* of the card or its part, as nvidia-smi -L shows it */
+    bool answers = cudaGetDeviceProperties(&p, device) == cudaSuccess;
+    if (answers) memcpy(id, &p.uuid, sizeof id);
+    if (!answers) snprintf(text, bytes, "cuda:%d does not answer", device);
     else
-        snprintf(
-            text, bytes,
-            "%s, %zu MiB, compute capability %d.%d, %d multiprocessors, driver for CUDA %d.%d, built with %d.%d, %s",
-            p.name, p.totalGlobalMem >> 20, p.major, p.minor, p.multiProcessorCount, driver / 1000, driver % 1000 / 10,
-            runtime / 1000, runtime % 1000 / 10, libraries);
+        snprintf(text, bytes,
+                 "%s, GPU-%02x%02x%02x%02x, %zu MiB, compute capability %d.%d, %d multiprocessors, "
+                 "driver for CUDA %d.%d, built with %d.%d, %s",
+                 p.name, id[0], id[1], id[2], id[3], p.totalGlobalMem >> 20, p.major, p.minor, p.multiProcessorCount,
+                 driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10, libraries);
 }
 
 #ifdef __CUDA_ARCH_LIST__

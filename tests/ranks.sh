@@ -4,6 +4,7 @@
 # shellcheck disable=SC2154 # folder is mpi_env.sh's
 set -u
 export SLUICE_PLUGIN_DIR=$1 OMP_NUM_THREADS=1
+simt=$(realpath -m "$1/../simt/libsluice_cuda.so")
 sluice=$2 make=$3
 . "$(dirname "$0")/mpi_env.sh"
 cd "$folder" || exit 1
@@ -93,6 +94,19 @@ grep -q 'going on from there' err && pass || fail "nothing was known: $(cat err)
 "$sluice" "${big[@]}" --out whole.csv 2>err
 cmp stopped.csv whole.csv >/dev/null && [ ! -e stopped.csv.ckpt ] && pass || fail "a stopped and continued selection differs"
 rm -f big.npy
+
+# ---- GPUs ----
+# Ranks that see the same emulated GPUs share them, to the same picks; the manifest of the first names its own.
+if [ -e "$simt" ]; then
+    mkdir plugins emulated1 emulated3
+    ln -s "$SLUICE_PLUGIN_DIR/libsluice_mpi.so" "$simt" plugins/
+    code 0 "select" pick --strategy margin --out emulated1/margin.csv --devices cpu
+    export SLUICE_SIMT_DEVICES=4
+    SLUICE_PLUGIN_DIR=$folder/plugins code 0 "select, 3 ranks, 4 emulated GPUs" ranks 3 bash -c "pick --strategy margin --out emulated3/margin.csv --devices all"
+    picks_same "select, 3 ranks, 4 emulated GPUs" emulated1 emulated3
+    used=$(grep -o '"cuda:[0-9]*' emulated3/margin.manifest.json | tr '\n' ' ')
+    if [ "$used" = '"cuda:0 "cuda:3 ' ]; then pass; else fail "rank 0 of 3 uses of 4 GPUs: $used"; fi
+fi
 
 # ---- simulate ----
 "$make" npy pool.npy rows=600 width=8

@@ -5,6 +5,7 @@
  *     all                every such GPU; an error where there is none
  *     cuda:0,cuda:2      these GPUs */
 #include "backends.h"
+#include "comm.h"
 #include "device.h"
 
 #include <stdio.h>
@@ -69,9 +70,41 @@ static sluice_status name_devices(sluice *s, const char *list)
     return st;
 }
 
-sluice_status backend_pick(sluice *s)
+static bool all_devices(const char *list)
 {
-    const char *list = s->opt.devices && *s->opt.devices ? s->opt.devices : "auto", *unfit = NULL;
+    return strcmp(list, "auto") == 0 || strcmp(list, "all") == 0 || strcmp(list, "cuda") == 0;
+}
+
+/* Ranks that see the same GPUs share them: each takes its part, or one where there are more ranks.  GPUs that were named are
+ * meant for every rank. */
+static sluice_status share_devices(sluice *s, const char *list)
+{
+    sluice_status st = SLUICE_OK;
+    uint64_t mine = 0;
+    void *all = NULL;
+    int count = s->devices, same = 0, before = 0, kept = 0;
+    char text[2048];
+    if (comm_size(s) == 1) return SLUICE_OK;
+    for (int i = 0; s->backend->describe && all_devices(list) && i < count; i++) {
+        s->backend->describe(s->device[i], text, sizeof text);
+        mine = hash_bytes(text, strlen(text), mine + 1);
+    }
+    TRY(comm_share(s, &mine, sizeof mine, &all, NULL));
+    for (int i = 0; i < comm_size(s) && mine; i++) {
+        bool sees = ((const uint64_t *)all)[i] == mine;
+        same += sees, before += sees && i < comm_rank(s);
+    }
+    if (same < 2) goto out;
+    for (int i = before % count; i < count; i += same) s->device[kept++] = s->device[i];
+    s->devices = kept;
+out:
+    mem_free(all);
+    return st;
+}
+
+static sluice_status choose(sluice *s, const char *list)
+{
+    const char *unfit = NULL;
     char why[512] = "";
     s->cpu = cpu_backend(getenv("SLUICE_CPU"), &unfit);
     if (!s->cpu) return sluice_fail(s, SLUICE_E_USAGE, "%s", unfit);
@@ -88,8 +121,16 @@ sluice_status backend_pick(sluice *s)
         s->error[0] = 0;
         return use_cpu(s);
     }
-    if (st) return st;
-    s->backend = &s->plugin;
+    if (!st) s->backend = &s->plugin;
+    return st;
+}
+
+sluice_status backend_pick(sluice *s)
+{
+    const char *list = s->opt.devices && *s->opt.devices ? s->opt.devices : "auto";
+    sluice_status st = choose(s, list);
+    if (!st) st = share_devices(s, list);
+    if (st || !s->backend->exec_open) return st;
     s->exec.device = s->device[0];
     return s->backend->exec_open(&s->exec);
 }

@@ -85,6 +85,7 @@ extern "C" cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int d)
     snprintf(p->name, sizeof p->name, "emulated");
     p->major = major_of(d), p->multiProcessorCount = 4;
     p->totalGlobalMem = device_bytes();
+    p->uuid.bytes[3] = (char)d;
     return cudaSuccess;
 }
 

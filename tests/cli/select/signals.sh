@@ -37,5 +37,11 @@ ls -- *.ckpt
 stopped TERM simulate pool.npy --labels labels.csv --test pool.npy --test-labels labels.csv --strategy random --start 10 --batch 1 --rounds 50 \
     --seeds 1000 --out sim --resumable-exit 98
 stopped TERM train pool.npy --labels labels.csv --layers mlp:64,relu,linear --epochs 1000000 --patience 1000000 --out mlp.safetensors --loss-log loss.csv --quiet
-rm -r -- *.ckpt here sim out err
+# Two signals that come together: the second ends it at once.
+"$SLUICE" select big.npy --head head.safetensors -k 10 --strategy margin --out picks.csv --mem-mib 16 2>err >out &
+sleep 0.4
+kill -STOP $! && kill -TERM $! && kill -USR1 $! && kill -CONT $!
+wait $!
+case $? in 138 | 143) echo "two signals: 128 + one of them" ;; *) echo "WRONG: exit $?" ;; esac
+rm -rf -- *.ckpt here sim out err
 ls

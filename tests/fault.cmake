@@ -11,7 +11,7 @@ if(NOT CMAKE_C_FLAGS MATCHES "-fsanitize")
   set_target_properties(failing_calls PROPERTIES C_VISIBILITY_PRESET default)
   target_link_libraries(failing_calls PRIVATE ${CMAKE_DL_LIBS})
   target_compile_options(failing_calls PRIVATE -Wall -Wextra -Werror)
-  foreach(command select score train convert simulate)
+  foreach(command select score kept_select kept_score train convert simulate)
     add_test(NAME fault_${command}_calls COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/fault.sh $<TARGET_FILE:sluice_program>
              $<TARGET_FILE:tool_make> $<TARGET_FILE:failing_calls> ${command})
     set_tests_properties(fault_${command}_calls PROPERTIES TIMEOUT 900)

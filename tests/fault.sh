@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# fault.sh SLUICE TOOL_MAKE SHIM COMMAND - a small run of select, score, train, convert or simulate, again and again, while its
+# fault.sh SLUICE TOOL_MAKE SHIM COMMAND - a small run of select, score, train, convert or simulate, or of kept_select and
+# kept_score, which write a checkpoint after every block, again and again, while its
 # n-th write, fsync, rename, open, read or allocation fails (failing_calls.c), for every n (of many allocations ever fewer).
 # Whatever fails, afterwards
 #     the exit code is that of the cause, and 0 only where the output is there;
@@ -15,12 +16,18 @@ folder=$(mktemp -d) || exit 1
 trap 'chmod -R u+w "$folder"; rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
 failed=0 runs=0
+keep=(--checkpoint kept --checkpoint-s 0.001 --mem-mib 1)
+also='' rows=300
+# Large enough that there is a checkpoint after some milliseconds; that it cannot be written is a warning.
+case $command in kept_*) also="0 " rows=60000 ;; esac
 
-"$make" npy pool.npy rows=300 width=4
-"$make" labels labels.csv rows=300 every=5
+"$make" npy pool.npy rows=$rows width=4
+"$make" labels labels.csv rows=$rows every=$((rows / 60))
 "$sluice" train pool.npy --labels labels.csv --l2 1 --out head.safetensors --quiet || exit 1
 case $command in
 select) run() { "$sluice" select pool.npy --head head.safetensors --strategy margin,entropy,kcenter -k 5 --out out --quiet; } ;;
+kept_select) run() { "$sluice" select pool.npy --head head.safetensors --strategy margin,entropy -k 5 --out out --quiet "${keep[@]}"; } ;;
+kept_score) mkdir out && run() { "$sluice" score pool.npy --head head.safetensors --score margin --out out/s.npy --quiet "${keep[@]}"; } ;;
 score) mkdir out && run() { "$sluice" score pool.npy --head head.safetensors --score margin,logits --out out/s.npy --quiet; } ;;
 train) mkdir out && run() { "$sluice" train pool.npy --labels labels.csv --l2 1 --out out/h.safetensors --quiet; } ;;
 convert)
@@ -41,7 +48,7 @@ content() {
         { case $1 in *run.json) grep -v xxh3 ;; *report.html) sed -E 's/[0-9]+\.[0-9]+/N/g' ;; *) cat ;; esac; } | cksum
 }
 files() { [ ! -d out ] || find out -type f ! -name '*.part' | sort; }
-fresh() { rm -rf out && { [ "$command" = select ] || [ "$command" = simulate ] || mkdir out; }; }
+fresh() { rm -rf out kept && { [ "$command" = select ] || [ "$command" = kept_select ] || [ "$command" = simulate ] || mkdir out; }; }
 
 wrong() { echo "WRONG: $command, $kind $at${on:+ and on} fails with errno $error: $*"; sed 's/^/    /' err; failed=$((failed + 1)); }
 
@@ -55,6 +62,7 @@ check_outputs() {
         [ "${want[$f]}" = "$(content "$f")" ] || wrong "'$f' is not whole ($1)"
     done
     [ "$1" = after-fault ] && return
+    [ ! -e kept ] || wrong "the checkpoint is still there"
     for f in "${!want[@]}"; do [ -e "$f" ] || wrong "'$f' is missing ($1)"; done
 }
 
@@ -108,12 +116,12 @@ for kind in write fsync rename open read alloc; do
     for ((n = 1; n <= most; n += kind_step)); do
         kind_step=1
         case $kind in
-        write) one write $n 28 73; on=1 one write $n 5 74 ;;
-        fsync) one fsync $n 5 74 ;;
-        rename) one rename $n 5 74; on=1 one rename $n 13 73 ;;
-        open) one open $n 5 "0 66 73 74"; on=1 one open $n 5 "66 73 74" ;;
-        read) one read $n 5 "0 74"; on=1 one read $n 5 74 ;;
-        alloc) one alloc $n 12 1; kind_step=$((1 + n / (${#want[@]} > 5 ? 4 : 10))) ;;
+        write) one write $n 28 "${also}73"; on=1 one write $n 5 "${also}74" ;;
+        fsync) one fsync $n 5 "${also}74" ;;
+        rename) one rename $n 5 "${also}74"; on=1 one rename $n 13 "${also}73" ;;
+        open) one open $n 5 "0 66 73 74"; on=1 one open $n 5 "${also}66 73 74" ;;
+        read) one read $n 5 "0 74"; on=1 one read $n 5 "${also}74" ;;
+        alloc) one alloc $n 12 "${also}1"; kind_step=$((1 + n / (${#want[@]} > 5 ? 4 : 10))) ;;
         esac
     done
 done

@@ -107,6 +107,17 @@ SLUICE_API const char *sluice_error(const sluice *s); /* "" after success; may h
 SLUICE_API void
 sluice_cancel(sluice *s); /* from any thread or signal handler: the running call ends with E_CANCELLED */
 
+/* What the scans of a context have done so far, for logs. */
+typedef struct sluice_usage {
+    size_t size; /* set by the caller */
+    int64_t rows;
+    double bytes, seconds; /* read; from the beginning to the end of scans */
+    double stall_seconds;  /* of them: waited for the storage */
+    int devices;           /* GPUs, or 1: the CPU */
+    double busy[64];       /* seconds in which each had rows to score */
+} sluice_usage;
+SLUICE_API void sluice_get_usage(const sluice *s, sluice_usage *out_usage);
+
 /* ---- pool ------------------------------------------------------------------------------------------------- */
 
 typedef enum sluice_type { SLUICE_F32, SLUICE_F16, SLUICE_BF16, SLUICE_F64, SLUICE_I8, SLUICE_U8 } sluice_type;
@@ -141,6 +152,8 @@ typedef struct sluice_pool_info {
     double bytes;
 } sluice_pool_info;
 SLUICE_API void sluice_pool_get_info(const sluice_pool *pool, sluice_pool_info *out_info);
+/* Bytes/s of a short read of the pool, half a second at most; 0 where it has no files. */
+SLUICE_API sluice_status sluice_pool_rate(sluice *s, const sluice_pool *pool, double *out_bytes_per_s);
 SLUICE_API uint64_t sluice_pool_id64(const sluice_pool *pool, int64_t row);
 /* Text of a row's id into buf (always terminated); returns its whole length. */
 SLUICE_API size_t sluice_pool_id_text(const sluice_pool *pool, int64_t row, char *buf, size_t size);
@@ -229,6 +242,20 @@ SLUICE_API const sluice_strategy *sluice_strategy_at(int i); /* NULL behind the 
 /* What it cannot do without: "head", "labels", "head, rows" (labelled ones, or those it was trained on), "classes" (how many), "-"; NULL behind the last. */
 SLUICE_API const char *sluice_strategy_needs(int i);
 
+/* What a call with dry_run would take.  Bytes are doubles: they only inform. */
+typedef struct sluice_plan {
+    int64_t rows, gathered;       /* rows of the scan; rows read by themselves: candidates, references, picks */
+    int passes;                   /* reads of the pool: 1, or 0 where only chosen rows are read */
+    double bytes, gathered_bytes; /* read by the scan, and of chosen rows */
+    double memory, memory_free;   /* bytes of host memory: needed by this process, and to be had */
+    int devices;                  /* GPUs that score; 0: the CPU does */
+    double device_memory;         /* bytes on each, beside the head */
+    double written, disk_free; /* bytes of the outputs, which are temporary files until they are whole; -1: not known */
+    double read_rate,
+        scan_rate;  /* bytes/s of reading, rows/s of reading and scoring: of a short read; 0: nothing to read */
+    double seconds; /* to read and score; what a batch rule computes comes on top */
+} sluice_plan;
+
 typedef struct sluice_score_args {
     size_t size;
     const sluice_head *head;           /* or NULL with logits or probs */
@@ -245,6 +272,8 @@ typedef struct sluice_score_args {
     const char *checkpoint; /* as for select; on the file system of out, whose rows are kept there too */
     double checkpoint_s;
     int fresh;
+    int dry_run; /* as for select */
+    sluice_plan *plan;
 } sluice_score_args;
 /* Rows with NaN or infinity are NaN in every column.  An output of the same inputs that is
  * there already is left as it is. */
@@ -268,7 +297,7 @@ typedef struct sluice_select_args {
     const char *out;     /* where sluice_picks_write() will put them, or NULL: an output of other inputs fails
                                          before the scan, one of the same inputs makes the scan needless */
     int force;           /* overwrite out */
-    int dry_run;         /* check everything, read no features; the lists stay empty */
+    int dry_run;         /* check everything, write nothing; the lists stay empty */
     double dedupe;       /* no pick nearer than that to another pick or to a labelled row, both divided by their length:
                         1e-6 (equal rows) to 2; 0: off */
     const int64_t *like; /* rows that similarity compares with; they are never picked */
@@ -287,6 +316,9 @@ typedef struct sluice_select_args {
     const char *checkpoint;
     double checkpoint_s;
     int fresh;
+    /* with dry_run: NULL, or gets what the call would take, for which a little of the pool is read.  Then the call fails
+     * with E_MEMORY or E_WRITE, and the bytes, where memory or the disk are too small. */
+    sluice_plan *plan;
 } sluice_select_args;
 /* One read of the pool for any number of strategies; random alone reads only the rows it picks.  *out_picks holds one
  * list per strategy (mix: one list); NULL at ranks other than 0.  Rows of labels, exclude, and the training rows of a head trained on this very pool

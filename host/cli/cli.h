@@ -145,6 +145,10 @@ typedef struct cli_resume { /* how a scan goes on after it was stopped */
     RESUMABLE_EXIT_OPT
 /* clang-format on */
 
+/* ---- plan.c ---- */
+/* What --dry-run says; picks NULL: of a command that picks nothing. */
+void put_plan(const sluice_pool *pool, const sluice_plan *p, const sluice_picks *picks, int64_t k, bool json);
+
 bool path_exists(const char *path);
 /* OUT.ckpt, or as the options say; NULL where nothing is kept; free() it.  c becomes resumable. */
 sluice_status resume_folder(cli *c, const cli_resume *r, const char *out, char **out_folder);

@@ -8,7 +8,7 @@ static struct {
     cli_input in;
     const char *logits, *probs, *score, *labels, *like, *out;
     int64_t seed;
-    bool force;
+    bool dry_run, json, force;
     cli_resume resume;
 } o = { .score = "margin", .resume = CLI_RESUME };
 
@@ -24,6 +24,9 @@ static const cli_opt opts[] = {
     { "like", 0, CLI_PATH, "FILE", &o.like, "rows for similarity: csv with an id column, or one id a line" },
     { "out", 'o', CLI_PATH, "FILE", &o.out, "the scores [n, columns] f32, .npy", .required = true },
     { "seed", 0, CLI_INT, "N", &o.seed, "of random and power- scores" },
+    { "dry-run", 0, CLI_FLAG, NULL, &o.dry_run,
+      "print what the run would take: rows, bytes, memory, disk, time; write nothing" },
+    { "json", 0, CLI_FLAG, NULL, &o.json, "with --dry-run: as JSON" },
     { "pool", 0, CLI_LIST, "POOL", &o.pool, "the same as a plain POOL argument", .alias = "features" },
     { "ids", 0, CLI_PATH, "FILE", &o.in.ids, "one id a row, .txt .csv .npy" },
     { "tensor", 0, CLI_WORD, "NAME", &o.in.tensor, "which tensor of a .safetensors" },
@@ -43,13 +46,17 @@ static sluice_status run(cli *c)
     cli_model model = { 0 };
     sluice_pool_info info;
     char *folder = NULL;
+    sluice_plan plan = { 0 };
     sluice_score_args a = { .size = sizeof a,
                             .scores = o.score,
                             .seed = (uint64_t)o.seed,
                             .out = o.out,
                             .force = o.force,
+                            .dry_run = o.dry_run,
+                            .plan = &plan,
                             .checkpoint_s = o.resume.every_s,
                             .fresh = o.resume.fresh };
+    if (o.json && !o.dry_run) REFUSE(E_USAGE, "--json belongs to --dry-run");
     TRY(check_output(c, o.out, false));
     TRY(resume_folder(c, &o.resume, o.out, &folder));
     a.checkpoint = folder;
@@ -65,6 +72,10 @@ static sluice_status run(cli *c)
     if (model.head_count > 1)
         a.committee = (const sluice_head *const *)model.heads + 1, a.committee_count = model.head_count - 1;
     TRY(sluice_score(c->s, pool, &a));
+    if (o.dry_run) {
+        put_plan(pool, &plan, NULL, 0, o.json);
+        goto out;
+    }
     sluice_pool_get_info(pool, &info);
     log_wrote(o.out, info.rows, "rows", info.rows);
 out:

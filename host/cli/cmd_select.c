@@ -13,7 +13,7 @@ static struct {
     const char *strategy, *mix, *out, *link, *shard;
     int64_t k, seed, per_group;
     double max_bad, dedupe;
-    bool balance, dry_run, force;
+    bool balance, dry_run, json, force;
     cli_resume resume;
 } o = { .strategy = "auto", .per_group = 1, .max_bad = 0.01, .resume = CLI_RESUME };
 
@@ -43,7 +43,9 @@ static const cli_opt opts[] = {
     { "seed", 0, CLI_INT, "N", &o.seed, "of random numbers and of the order among equals" },
     { "max-bad", 0, CLI_NUMBER, "SHARE", &o.max_bad, "of rows that may hold NaN or infinity; they are never picked", 0,
       1 },
-    { "dry-run", 0, CLI_FLAG, NULL, &o.dry_run, "print rows, bytes and memory, read nothing" },
+    { "dry-run", 0, CLI_FLAG, NULL, &o.dry_run,
+      "print what the run would take: rows, bytes, memory, disk, time; write nothing" },
+    { "json", 0, CLI_FLAG, NULL, &o.json, "with --dry-run: as JSON" },
     { "pool", 0, CLI_LIST, "POOL", &o.pool, "the same as a plain POOL argument", .alias = "features" },
     { "ids", 0, CLI_PATH, "FILE", &o.files.in.ids, "one id a row, .txt .csv .npy" },
     { "tensor", 0, CLI_WORD, "NAME", &o.files.in.tensor, "which tensor of a .safetensors" },
@@ -55,24 +57,6 @@ static const cli_opt opts[] = {
     RESUME_OPTS(o.resume),
     { 0 },
 };
-
-/* ---- --dry-run ---- */
-
-static void put_plan(const sluice_pool *pool, const sluice_picks *picks)
-{
-    sluice_pool_info pi;
-    sluice_picks_info info;
-    sluice_pool_get_info(pool, &pi);
-    sluice_picks_get_info(picks, &info);
-    printf("rows        %lld of %lld x %s in %d shards\n", (long long)pi.rows, (long long)pi.width,
-           sluice_type_name(pi.type), pi.shards);
-    printf("bytes       %.0f, read once\n", pi.bytes);
-    printf("memory      %lld MiB of buffers (--mem-mib)\n", (long long)common.mem_mib);
-    printf("excluded    %lld rows\n", (long long)info.excluded);
-    int64_t left = pi.rows - info.excluded;
-    printf("picks       %lld for each of %d strategies\n", (long long)(o.k < left ? o.k : left),
-           sluice_picks_lists(picks));
-}
 
 /* ---- --link ---- */
 
@@ -190,6 +174,7 @@ static sluice_status run(cli *c)
     sluice_status st = SLUICE_OK;
     sluice_picks *picks = NULL;
     choice files = { 0 };
+    sluice_plan plan = { 0 };
     char *folder = NULL, *note = NULL;
     sluice_select_args a = { .size = sizeof a,
                              .strategies = o.mix ? NULL : o.strategy,
@@ -202,9 +187,11 @@ static sluice_status run(cli *c)
                              .out = o.out,
                              .force = o.force,
                              .dry_run = o.dry_run,
+                             .plan = &plan,
                              .dedupe = o.dedupe,
                              .checkpoint_s = o.resume.every_s,
                              .fresh = o.resume.fresh };
+    if (o.json && !o.dry_run) REFUSE(E_USAGE, "--json belongs to --dry-run; picks as JSON are --out FILE.jsonl");
     TRY(parse_shard(c, &a));
     if (o.out) TRY(check_output(c, o.out, !o.mix && !o.shard && strchr(o.strategy, ',')));
     TRY(resume_folder(c, &o.resume, o.out, &folder));
@@ -214,7 +201,7 @@ static sluice_status run(cli *c)
     if (o.link) TRY(check_linkable(c, files.pool));
     TRY(sluice_select(c->s, files.pool, &a, &picks));
     if (!picks) goto out; /* another rank has them */
-    if (o.dry_run) put_plan(files.pool, picks);
+    if (o.dry_run) put_plan(files.pool, &plan, picks, o.k, o.json);
     else if (o.shard) report_part(picks);
     else TRY(write_picks(c, files.pool, picks));
 out:

@@ -63,6 +63,14 @@ void sluice_close(sluice *s)
     free(s);
 }
 
+void sluice_get_usage(const sluice *s, sluice_usage *out_usage)
+{
+    size_t size = out_usage->size < sizeof s->usage ? out_usage->size : sizeof s->usage;
+    memcpy(out_usage, &s->usage, size);
+    out_usage->size = size;
+    out_usage->devices = s->devices > 1 ? s->devices : 1;
+}
+
 const char *sluice_error(const sluice *s) { return s ? s->error : "out of memory"; }
 void sluice_cancel(sluice *s)
 {

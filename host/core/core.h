@@ -27,6 +27,11 @@ struct sluice {
     struct comm *comm; /* the other processes of this job, or NULL: host/dist/comm.h */
     size_t scratch_bytes;
     sluice_options opt;
+    sluice_usage usage;
+    struct {
+        int lanes; /* at work on it */
+        double since;
+    } at_work[MAX_DEVICES];
     volatile int cancelled;
     char error[2048];
 };

@@ -94,6 +94,7 @@ int64_t reader_block_rows(const reader *r)
 }
 
 int reader_slots(const reader *r) { return r->slots; }
+size_t reader_memory(const reader *r) { return (size_t)r->slots * r->block_bytes; }
 
 /* The bytes of the longest block that any shard can give: less than a block's where shards are small. */
 static size_t longest_bytes(const reader *r)

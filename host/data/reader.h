@@ -33,6 +33,7 @@ int reader_slots(const reader *r);          /* the most blocks that can be held 
  * Blocks may be held while others are asked for, as long as one buffer is free. */
 sluice_status reader_next(sluice *s, reader *r, block *out_b, bool *out_end);
 void reader_done(reader *r, block *b);        /* gives the buffer back */
+size_t reader_memory(const reader *r);        /* bytes of all buffers */
 double reader_bytes(const reader *r);         /* read so far */
 double reader_stall_seconds(const reader *r); /* the caller waited for data */
 void reader_close(reader *r);                 /* at any time; NULL allowed */

@@ -53,6 +53,7 @@ sluice_status lane_open(sluice *s, lane *l, const source *src, int i)
     l->src = *src;
     l->src.wide = NULL, l->src.wide_floats = 0;
     l->device = l->place.backend->alloc != NULL;
+    l->unit = l->device && s->devices ? i % s->devices : 0;
     sluice_status st = l->device ? exec_new(s, i, &l->place.exec) : SLUICE_OK;
     l->place.exec.math = s->math;
     l->place.exec.deferred = l->device;
@@ -132,12 +133,25 @@ static sluice_status begin_or_halve(sluice *s, lane *l, sluice_status st)
     return st;
 }
 
+/* A device is busy while any of its lanes is. */
+static void begin_work(sluice *s, const lane *l)
+{
+    if (s->at_work[l->unit].lanes++ == 0) s->at_work[l->unit].since = clock_seconds();
+}
+
+static void end_work(sluice *s, const lane *l)
+{
+    if (--s->at_work[l->unit].lanes == 0) s->usage.busy[l->unit] += clock_seconds() - s->at_work[l->unit].since;
+}
+
 sluice_status lane_start(sluice *s, lane *l, sluice_view x, const source_out *out)
 {
+    begin_work(s, l);
     place was = place_go(s, &l->place);
     l->x = x, l->out = *out;
     sluice_status st = begin_or_halve(s, l, begin_pieces(s, l));
     place_back(s, was);
+    if (st) end_work(s, l); /* nobody will finish it */
     return st;
 }
 
@@ -152,6 +166,7 @@ sluice_status lane_finish(sluice *s, lane *l)
         if (!st) st = end_piece(s, l);
     }
     place_back(s, was);
+    end_work(s, l);
     return st;
 }
 

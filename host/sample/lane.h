@@ -11,6 +11,7 @@
 typedef struct lane {
     place place;
     bool device;
+    int unit; /* which of the devices, for sluice_usage */
     source src;
     int64_t piece; /* rows scored at once: halved where the device has no room for more */
     char *rows;    /* a piece's rows and scales on the device, grown */

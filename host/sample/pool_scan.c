@@ -440,6 +440,8 @@ sluice_status pool_scan_run(sluice *s, pool_scan *scan)
     }
     if (!scan->progress) progress_end(s, g);
     scan->seconds = clock_seconds() - began;
+    s->usage.seconds += scan->seconds;
+    if (z->reader) s->usage.bytes += reader_bytes(z->reader), s->usage.stall_seconds += reader_stall_seconds(z->reader);
 out:
     return st;
 }

@@ -7,6 +7,7 @@
 #include "exact.h"
 #include "formats.h"
 #include "manifest.h"
+#include "plan.h"
 #include "pool_scan.h"
 #include "scorer.h"
 
@@ -325,6 +326,20 @@ static void close_rows(sluice *s, scoring *e, sluice_status st)
     if (st && !kept && e->header_bytes) checkpoint_remove(&e->kept);
 }
 
+static sluice_status plan(sluice *s, const scoring *e)
+{
+    int64_t rows = e->pool->rows;
+    double block = rows < 1 << 16 ? (double)rows : 1 << 16;
+    return plan_make(s,
+                     &(plan_facts){ .pool = e->pool,
+                                    .src = &e->src,
+                                    .scanned = rows,
+                                    .memory = 2 * block * (double)e->width * sizeof(float),
+                                    .written = NPY_HEADER_BYTES + (double)rows * (double)e->width * sizeof(float),
+                                    .out = e->a.out },
+                     e->a.plan);
+}
+
 static sluice_status run(sluice *s, scoring *e)
 {
     sluice_status st = SLUICE_OK;
@@ -346,7 +361,12 @@ static sluice_status run(sluice *s, scoring *e)
     TRY(manifest_check(s, manifest, digest, &(manifest_output){ e->a.out, false }, 1, e->a.force, &done));
     if (done) {
         log_line(s, SLUICE_INFO, "'%s' is there already, made from the same inputs", e->a.out);
-        checkpoint_clear(s, &e->kept);
+        if (!e->a.dry_run) checkpoint_clear(s, &e->kept);
+        else if (e->a.plan) st = plan(s, e);
+        goto out;
+    }
+    if (e->a.dry_run) {
+        st = e->a.plan ? plan(s, e) : SLUICE_OK;
         goto out;
     }
     e->labelled = e->a.labels ? e->a.labels->count : e->a.head ? e->a.head->train_count : 0;

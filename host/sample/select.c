@@ -12,6 +12,7 @@
 #include "selection.h"
 #include "comm.h"
 #include "exact.h"
+#include "plan.h"
 #include "reader.h"
 
 #include <assert.h>
@@ -679,6 +680,7 @@ static sluice_status conclude(sluice *s, selection *e)
     sluice_status st = e->a.shards ? part_write(s, e) : choose(s, e);
     comm_rejoin(s, ranks);
     return st;
+    if (e->a.dry_run && e->a.plan && comm_root(s)) TRY(plan(s, e));
 }
 
 static sluice_status run(sluice *s, selection *e)
@@ -689,7 +691,18 @@ static sluice_status run(sluice *s, selection *e)
     TRY_NEW(e->p, NEW(s, 1, sluice_picks));
     TRY(prepare(s, e));
     TRY(start_checkpoint(s, e));
+<<<<<<< HEAD
     TRY(look_at_output(s, e, &done));
+=======
+    if (e->a.shards) TRY(part_check(s, e, &done));
+    else if (e->a.out) TRY(picks_check(s, e->p, e->a.out, e->a.force, &done));
+    e->p->info.done = done;
+    if (done) {
+        log_line(s, SLUICE_INFO, "'%s' is there already, made from the same inputs", e->a.out);
+        if (!e->a.dry_run) checkpoint_clear(s, &e->p->kept);
+    }
+    if (e->a.dry_run && e->a.plan) TRY(plan(s, e));
+>>>>>>> 509d72d (WIP plan)
     if (done || e->a.dry_run) return SLUICE_OK;
     if (e->a.k > 0 && e->rules.k == 0)
         log_line(s, SLUICE_WARNING, "no row of %lld is left to pick", (long long)e->pool->rows);

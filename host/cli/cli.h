@@ -107,7 +107,11 @@ void signals_end(void);        /* before s is closed */
 int signals_exit(const cli *c, sluice_status st); /* the exit code after st */
 
 /* ---- progress.c: stderr ---- */
-void progress_start(void); /* looks at the terminal and --log, --quiet */
+void progress_start(void);                                 /* looks at the terminal and --log, --quiet */
+void progress_job(const sluice *s);                        /* --log json: job and rank of every line; a heartbeat */
+void progress_stop(void);                                  /* ends the heartbeat */
+void progress_measure(sluice *s, const sluice_pool *pool); /* --log json: the storage's rate, for the summary */
+void log_summary(const sluice *s);                         /* --log json: what the scans read and waited for */
 void progress_show(void *user, const sluice_progress *p);
 void progress_clear(void); /* wipes the bar before other lines */
 void log_show(void *user, sluice_level level, const char *line);

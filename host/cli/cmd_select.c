@@ -199,6 +199,7 @@ static sluice_status run(cli *c)
     a.checkpoint = folder, a.note = note;
     TRY(choice_open(c, &o.pool, &o.files, &files, &a));
     if (o.link) TRY(check_linkable(c, files.pool));
+    if (!o.dry_run) progress_measure(c->s, a.logits ? a.logits : a.probs ? a.probs : files.pool);
     TRY(sluice_select(c->s, files.pool, &a, &picks));
     if (!picks) goto out; /* another rank has them */
     if (o.dry_run) put_plan(files.pool, &plan, picks, o.k, o.json);

@@ -151,10 +151,12 @@ static sluice_status run_command(cli *c)
                          .progress = progress_show };
     st = sluice_open(&o, &c->s);
     if (st) return st;
+    progress_job(c->s);
     signals_catch(c->s);
     st = agree(c, check_same_line(c));
     if (!st) st = c->command->run(c);
     if (!st) st = cli_flush(c);
+    log_summary(c->s);
     return agree(c, st);
 }
 
@@ -193,6 +195,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); /* a write then fails with EPIPE and is reported */
     signal(SIGXFSZ, SIG_IGN); /* and one above the size limit with EFBIG */
     sluice_status st = run(&c);
+    progress_stop();
     progress_clear();
     if (st && cli_speaks()) {
         const char *message = c.error;

@@ -1,15 +1,18 @@
 /* progress.c - what goes to stderr: a bar on a terminal, else a line every ten seconds; log lines; the last line.
  *
- * With --log json every event is one object a line: ts, level, event and what belongs to the event. */
+ * With --log json every event is one object a line: ts, level, event, job, rank, ranks and what belongs to the event.  A
+ * thread of its own sends a heartbeat where nothing else was said for a while, so that silence means trouble. */
 #include "cli.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { EVERY_S = 10 };
+enum { EVERY_S = 10, HEARTBEAT_S = 30 };
 
 static struct {
     bool terminal, json, colour;
@@ -17,7 +20,21 @@ static struct {
     bool ended;            /* the task that was shown last is done */
     double told;           /* second of the task at which its last line was printed */
     struct timespec began; /* of the program's work */
-} show;
+    const char *job;       /* the scheduler's name of it, or "" */
+    int rank, ranks;
+    double rate; /* bytes/s of the storage, measured at the start; 0: not known */
+} show = { .job = "", .ranks = 1 };
+
+/* The heart, and what it says; lock also keeps lines of two threads apart. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t stop;
+    pthread_t thread;
+    bool beats, ends;
+    double every_s, said; /* seconds since the start */
+    sluice_progress last;
+    char task[32], unit[32];
+} heart = { .lock = PTHREAD_MUTEX_INITIALIZER, .stop = PTHREAD_COND_INITIALIZER };
 
 void progress_start(void)
 {
@@ -48,8 +65,21 @@ void put_json_text(FILE *f, const char *text)
     fputc('"', f);
 }
 
+static void json_text(const char *key, const char *text)
+{
+    fprintf(stderr, ",\"%s\":", key);
+    put_json_text(stderr, text);
+}
+
+static void json_job(void)
+{
+    if (*show.job) json_text("job", show.job);
+    fprintf(stderr, ",\"rank\":%d,\"ranks\":%d", show.rank, show.ranks);
+}
+
 static void json_begin(const char *level, const char *event)
 {
+    pthread_mutex_lock(&heart.lock);
     struct timespec now;
     struct tm utc;
     char ts[32];
@@ -57,18 +87,15 @@ static void json_begin(const char *level, const char *event)
     gmtime_r(&now.tv_sec, &utc);
     strftime(ts, sizeof ts, "%Y-%m-%dT%H:%M:%S", &utc);
     fprintf(stderr, "{\"ts\":\"%s.%03ldZ\",\"level\":\"%s\",\"event\":\"%s\"", ts, now.tv_nsec / 1000000, level, event);
-}
-
-static void json_text(const char *key, const char *text)
-{
-    fprintf(stderr, ",\"%s\":", key);
-    put_json_text(stderr, text);
+    json_job();
 }
 
 static void json_end(void)
 {
     fputs("}\n", stderr);
     fflush(stderr);
+    heart.said = seconds_since_start();
+    pthread_mutex_unlock(&heart.lock);
 }
 
 /* ---- progress ---- */
@@ -134,15 +161,123 @@ void progress_clear(void)
     show.bar = false;
 }
 
-static void put_json_progress(const sluice_progress *p)
+static void put_json_progress(const char *event, const sluice_progress *p)
 {
-    json_begin("info", "progress");
+    json_begin("info", event);
     json_text("task", p->task);
     json_text("unit", p->unit);
     fprintf(stderr, ",\"done\":%lld,\"total\":%lld,\"seconds\":%.3f,\"bytes\":%.0f", (long long)p->done,
             (long long)p->total, p->seconds, p->bytes);
+    if (p->seconds > 0)
+        fprintf(stderr, ",\"%s_per_s\":%.0f,\"bytes_per_s\":%.0f", p->unit, (double)p->done / p->seconds,
+                p->bytes / p->seconds);
     if (p->done > 0 && p->done < p->total)
         fprintf(stderr, ",\"seconds_left\":%.1f", p->seconds * (double)(p->total - p->done) / (double)p->done);
+    json_end();
+}
+
+/* ---- heartbeat ---- */
+
+/* What was told last, with nothing newer known: a rule that computes for minutes tells nothing. */
+static void beat(void)
+{
+    sluice_progress p = heart.last;
+    char task[sizeof heart.task], unit[sizeof heart.unit];
+    memcpy(task, heart.task, sizeof task), memcpy(unit, heart.unit, sizeof unit);
+    p.task = task, p.unit = unit;
+    pthread_mutex_unlock(&heart.lock);
+    if (*task) {
+        put_json_progress("heartbeat", &p);
+    } else {
+        json_begin("info", "heartbeat");
+        json_end();
+    }
+    pthread_mutex_lock(&heart.lock);
+}
+
+static void *heart_run(void *unused)
+{
+    (void)unused;
+    pthread_mutex_lock(&heart.lock);
+    while (!heart.ends) {
+        double wait = heart.said + heart.every_s - seconds_since_start();
+        if (wait <= 0) {
+            beat();
+            continue;
+        }
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += (time_t)wait;
+        until.tv_nsec += (long)((wait - (double)(time_t)wait) * 1e9);
+        if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
+        pthread_cond_timedwait(&heart.stop, &heart.lock, &until);
+    }
+    pthread_mutex_unlock(&heart.lock);
+    return NULL;
+}
+
+/* Signals are the main thread's affair. */
+static void heart_start(void)
+{
+    sigset_t all, old;
+    const char *every = getenv("SLUICE_HEARTBEAT_S");
+    heart.every_s = every ? strtod(every, NULL) : HEARTBEAT_S;
+    if (!(heart.every_s >= 0.01)) return;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    heart.beats = pthread_create(&heart.thread, NULL, heart_run, NULL) == 0;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+static void heart_hear(const sluice_progress *p)
+{
+    pthread_mutex_lock(&heart.lock);
+    heart.last = *p;
+    snprintf(heart.task, sizeof heart.task, "%s", p->task);
+    snprintf(heart.unit, sizeof heart.unit, "%s", p->unit);
+    pthread_mutex_unlock(&heart.lock);
+}
+
+void progress_job(const sluice *s)
+{
+    const char *job = getenv("SLURM_JOB_ID");
+    show.job = job ? job : "";
+    show.rank = sluice_rank(s), show.ranks = sluice_ranks(s);
+    if (show.json && !common.quiet) heart_start();
+}
+
+void progress_stop(void)
+{
+    if (!heart.beats) return;
+    pthread_mutex_lock(&heart.lock);
+    heart.ends = true;
+    pthread_cond_signal(&heart.stop);
+    pthread_mutex_unlock(&heart.lock);
+    pthread_join(heart.thread, NULL);
+    heart.beats = false;
+}
+
+/* ---- summary ---- */
+
+void progress_measure(sluice *s, const sluice_pool *pool)
+{
+    if (show.json && !common.quiet && sluice_pool_rate(s, pool, &show.rate)) show.rate = 0; /* the scan will say why */
+}
+
+void log_summary(const sluice *s)
+{
+    sluice_usage u = { .size = sizeof u };
+    sluice_get_usage(s, &u);
+    if (!show.json || common.quiet || u.seconds <= 0) return;
+    json_begin("info", "summary");
+    fprintf(stderr, ",\"rows\":%lld,\"bytes\":%.0f,\"seconds\":%.3f,\"rows_per_s\":%.0f,\"bytes_per_s\":%.0f",
+            (long long)u.rows, u.bytes, u.seconds, (double)u.rows / u.seconds, u.bytes / u.seconds);
+    if (show.rate > 0)
+        fprintf(stderr, ",\"storage_bytes_per_s\":%.0f,\"storage_share\":%.3f", show.rate,
+                u.bytes / u.seconds / show.rate);
+    fprintf(stderr, ",\"stall_seconds\":%.3f,\"busy\":[", u.stall_seconds);
+    for (int i = 0; i < u.devices; i++) fprintf(stderr, "%s%.3f", i ? "," : "", u.busy[i] / u.seconds);
+    fputc(']', stderr);
     json_end();
 }
 
@@ -151,6 +286,7 @@ void progress_show(void *user, const sluice_progress *p)
     (void)user;
     if (common.quiet || !cli_speaks()) return;
     bool end = p->done >= p->total;
+    if (show.json) heart_hear(p);
     if (show.terminal) {
         if (end) progress_clear();
         else put_bar(p);
@@ -163,7 +299,7 @@ void progress_show(void *user, const sluice_progress *p)
     if (!due) return;
     show.told = p->seconds;
     if (show.json) {
-        put_json_progress(p);
+        put_json_progress("progress", p);
         return;
     }
     char facts[256];

@@ -417,7 +417,11 @@ static sluice_status scan_gap(sluice *s, pool_scan *scan, span gap, int64_t befo
     z->before = before, z->kept = *kept, z->progress = *g;
     TRY(open_all(s, z));
     TRY(run(s, z));
+    s->usage.rows += gap.end - gap.first;
 out:
+    if (z->reader) s->usage.stall_seconds += reader_stall_seconds(z->reader);
+    s->usage.bytes += bytes_read(z);
+    memset(s->at_work, 0, sizeof s->at_work); /* a scan that failed leaves lanes at work */
     *kept = z->kept, *g = z->progress;
     close_all(s, z, st == SLUICE_OK);
     return st;
@@ -441,7 +445,6 @@ sluice_status pool_scan_run(sluice *s, pool_scan *scan)
     if (!scan->progress) progress_end(s, g);
     scan->seconds = clock_seconds() - began;
     s->usage.seconds += scan->seconds;
-    if (z->reader) s->usage.bytes += reader_bytes(z->reader), s->usage.stall_seconds += reader_stall_seconds(z->reader);
 out:
     return st;
 }

@@ -680,7 +680,39 @@ static sluice_status conclude(sluice *s, selection *e)
     sluice_status st = e->a.shards ? part_write(s, e) : choose(s, e);
     comm_rejoin(s, ranks);
     return st;
-    if (e->a.dry_run && e->a.plan && comm_root(s)) TRY(plan(s, e));
+}
+
+/* ---- dry run ---- */
+
+/* Rows that a strategy's rule has in memory, and those of them that are read once more, to be scored. */
+static int64_t rule_rows(const selection *e, const strategy *st, int64_t *scored)
+{
+    const strategy_rule *rule = &st->kind->rule;
+    int64_t candidates = candidate_rules(e, st).k;
+    int64_t sample = rule->needs & NEEDS_SAMPLE ? SAMPLE_ROWS : 0;
+    bool judges = rule->weight || rule->needs & NEEDS_LOGITS || e->rules.classes;
+    if (sample > e->pool->rows) sample = e->pool->rows;
+    *scored = rule->needs & NEEDS_SAMPLE_WEIGHT ? sample : judges ? candidates : 0;
+    return candidates + sample + e->labelled;
+}
+
+static sluice_status plan(sluice *s, const selection *e)
+{
+    int64_t scanned = range_of(e).end - range_of(e).first, most = 0, k = e->rules.k > 0 ? e->rules.k : 0;
+    plan_facts f = { .pool = e->pool, .src = &e->src, .out = e->a.out };
+    double pick = sizeof(sluice_pick) + sizeof(sluice_entry), entry = sizeof(sluice_entry);
+    f.scanned = selection_scans(e) ? scanned : 0;
+    f.memory = (double)e->out.words * 8 + (e->a.group ? (double)e->pool->rows * sizeof *e->a.group : 0);
+    for (int i = 0; i < e->count && k; i++) {
+        const strategy *st = &e->strategies[i];
+        int64_t scored = 0, rows = has_rule(e, st) ? rule_rows(e, st, &scored) : 0;
+        f.gathered += rows + scored + (e->src.classes || !needs_scan(e) ? k : 0);
+        f.memory += 2 * (double)candidate_rules(e, st).k * entry + (double)k * pick;
+        f.written += (double)k * (64 + plan_ids_bytes(e->pool) / (double)(e->pool->rows + 1));
+        if (rows > most) most = rows;
+    }
+    f.memory += (double)most * ((double)e->pool->width * sizeof(float) + entry);
+    return plan_make(s, &f, e->a.plan);
 }
 
 static sluice_status run(sluice *s, selection *e)
@@ -691,18 +723,8 @@ static sluice_status run(sluice *s, selection *e)
     TRY_NEW(e->p, NEW(s, 1, sluice_picks));
     TRY(prepare(s, e));
     TRY(start_checkpoint(s, e));
-<<<<<<< HEAD
     TRY(look_at_output(s, e, &done));
-=======
-    if (e->a.shards) TRY(part_check(s, e, &done));
-    else if (e->a.out) TRY(picks_check(s, e->p, e->a.out, e->a.force, &done));
-    e->p->info.done = done;
-    if (done) {
-        log_line(s, SLUICE_INFO, "'%s' is there already, made from the same inputs", e->a.out);
-        if (!e->a.dry_run) checkpoint_clear(s, &e->p->kept);
-    }
-    if (e->a.dry_run && e->a.plan) TRY(plan(s, e));
->>>>>>> 509d72d (WIP plan)
+    if (e->a.dry_run && e->a.plan && comm_root(s)) TRY(plan(s, e));
     if (done || e->a.dry_run) return SLUICE_OK;
     if (e->a.k > 0 && e->rules.k == 0)
         log_line(s, SLUICE_WARNING, "no row of %lld is left to pick", (long long)e->pool->rows);

@@ -149,7 +149,7 @@ typedef struct cli_resume { /* how a scan goes on after it was stopped */
     RESUMABLE_EXIT_OPT
 /* clang-format on */
 
-/* ---- plan.c ---- */
+/* ---- dry_run.c ---- */
 /* What --dry-run says; picks NULL: of a command that picks nothing. */
 void put_plan(const sluice_pool *pool, const sluice_plan *p, const sluice_picks *picks, int64_t k, bool json);
 

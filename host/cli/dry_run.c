@@ -1,4 +1,4 @@
-/* plan.c - what --dry-run prints, as text and as JSON. */
+/* dry_run.c - what --dry-run prints, as text and as JSON. */
 #include "cli.h"
 
 static void put_text(const sluice_pool_info *pi, const sluice_plan *p)

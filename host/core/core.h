@@ -99,7 +99,8 @@ sluice_status cancel_check(sluice *s, const char *what);
 const sluice_backend *cpu_backend(const char *tier,
                                   const char **out_why); /* kernels/cpu.c; tier NULL: the best; NULL + why on failure */
 int cpu_threads(void);                                   /* affinity, cgroup, SLURM_CPUS_PER_TASK, OMP_NUM_THREADS */
-size_t memory_available(void);    /* bytes that can be had now: free, or held by the page cache; within the cgroup's limit */
+size_t
+memory_available(void); /* bytes that can be had now: free, or held by the page cache; within the cgroup's limit */
 const char *cpu_tier_names(void); /* tiers this machine can run, best first, "avx512 avx2 scalar" */
 
 /* The entry of a plug-in in $SLUICE_PLUGIN_DIR or PREFIX/lib/sluice, a function; NULL and why. */

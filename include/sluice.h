@@ -239,7 +239,9 @@ typedef struct sluice_strategy {
     const char *what, *paper, *cost;
 } sluice_strategy;
 SLUICE_API const sluice_strategy *sluice_strategy_at(int i); /* NULL behind the last */
-/* What it cannot do without: "head", "labels", "head, rows" (labelled ones, or those it was trained on), "classes" (how many), "-"; NULL behind the last. */
+/* What it cannot do without: "head", "held-out" (a head that holds logits of rows left out), "rows" (labelled ones, or
+ * those that the head was trained on), "head, rows", "labels" (with their classes), "classes" (how many), "--like" (rows
+ * to be like), "as SCORE", "-" (nothing); NULL behind the last. */
 SLUICE_API const char *sluice_strategy_needs(int i);
 
 /* What a call with dry_run would take.  Bytes are doubles: they only inform. */

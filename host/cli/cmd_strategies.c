@@ -42,9 +42,11 @@ static sluice_status run(cli *c)
     for (int i = 0; (k = sluice_strategy_at(i)); i++)
         printf("%-20s %-10s %-19s %s%s%s; %s\n", k->name, sluice_strategy_needs(i),
                *k->parameters ? k->parameters : "-", k->what, *k->paper ? "; " : "", k->paper, k->cost);
-    puts("\nhead: or --logits or --probs, where features are not read; rows: labelled ones, of --labels or the head;\n"
-         "labels: with their classes; classes: how many, of the head, --labels or classes=N.\n\nNAME:key=value sets a "
-         "parameter (power-margin:beta=2); power- goes before any score's name.\n"
+    puts("\nhead: or --logits or --probs, where features are not read (energy: --logits); held-out: a head of sluice\n"
+         "train, which holds logits of rows left out; rows: labelled ones, of --labels or the head; labels: of "
+         "--labels,\n"
+         "with their classes, a list of ids being one class; classes: how many, of the head, --labels or classes=N.\n\n"
+         "NAME:key=value sets a parameter (power-margin:beta=2); power- goes before any score's name.\n"
          "--mix margin:70,random:30 shares out the picks; --balance and --group work with all of them.");
     return SLUICE_OK;
 }

@@ -19,7 +19,8 @@ enum {
     WANTS_PASSES = 4,   /* fit: a committee's heads, where one is given */
     WANTS_LABELLED = 8, /* fit: labelled rows */
     WANTS_TARGETS = 16, /* fit: with their classes */
-    WANTS_LIKE = 32     /* fit: the rows named by like */
+    WANTS_LIKE = 32,    /* fit: the rows named by like */
+    WANTS_HELD_OUT = 64 /* fit: the head's held-out logits */
 };
 
 enum { SCORER_FACTS = 2, MOST_PASSES = 100 };

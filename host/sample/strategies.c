@@ -42,6 +42,7 @@ const char *sluice_strategy_needs(int i)
     if (i == POWER) return "as SCORE";
     if (wants & WANTS_LIKE) return "--like";
     if (wants & WANTS_TARGETS) return "labels";
+    if (wants & WANTS_HELD_OUT) return "held-out";
     if (wants & WANTS_LABELLED) return k->shown.needs_head ? "head, rows" : "rows";
     if (k->rule.needs & NEEDS_CLASSES) return "classes";
     return k->shown.needs_head ? "head" : "-";

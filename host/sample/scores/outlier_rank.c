@@ -55,8 +55,9 @@ static sluice_status fit(sluice *s, scorer *q, const scorer_inputs *in)
     bool of_all = q->value[0] == OF_ALL;
     if (!h) FAIL(E_USAGE, "'%s' compares with held-out logits of a head: give --head", q->name);
     if (h->held_count == 0)
-        FAIL(E_USAGE, "'%s' compares with held-out logits, and this head has none: train it with sluice train",
-             q->name);
+        return sluice_hint(
+            s, sluice_fail(s, SLUICE_E_USAGE, "'%s' compares with held-out logits, and this head has none", q->name),
+            "sluice train keeps them, where every class has labels enough to hold some out");
     TRY_NEW(r, NEW(s, 1, ranks));
     q->state = r;
     r->classes = h->classes;
@@ -106,4 +107,4 @@ static void release(scorer *q)
     mem_free(r->start), mem_free(r->value);
 }
 
-const scorer_kind scorer_rank = { WANTS_LOGITS, false, fit, NULL, end, release };
+const scorer_kind scorer_rank = { WANTS_LOGITS | WANTS_HELD_OUT, false, fit, NULL, end, release };

@@ -13,24 +13,25 @@ static float reference_radius(const batch *b)
     if (b->value[1] > 0) return (float)b->value[1] * (float)b->value[1];
     if (b->r == 0) return 0;
     sluice *s = tier_open(0, 1);
-    float best = 0;
+    float best = 0, *between = calloc((size_t)(b->r * b->r), sizeof *between);
     bool one = true;
     CHECK_OK(s, kmeans_run(s, &q));
     for (int64_t u = 1; u < b->r; u++) one &= q.cell[u] == q.cell[0];
     if (one) best = INFINITY;
+    for (int64_t i = 0; i < b->r * b->r; i++)
+        between[i] = apart(b->sample + i / b->r * b->d, b->sample + i % b->r * b->d, b->d);
     for (int64_t i = 0; i < b->r * b->r; i++) {
-        float delta = apart(b->sample + i / b->r * b->d, b->sample + i % b->r * b->d, b->d);
+        float delta = between[i];
         int64_t pure = 0;
         if (!(delta > best)) continue;
         for (int64_t u = 0; u < b->r; u++) {
             bool is = true;
-            for (int64_t v = 0; v < b->r && is; v++)
-                is = q.cell[u] == q.cell[v] || !(apart(b->sample + u * b->d, b->sample + v * b->d, b->d) < delta);
+            for (int64_t v = 0; v < b->r && is; v++) is = q.cell[u] == q.cell[v] || !(between[u * b->r + v] < delta);
             pure += is;
         }
         if ((double)pure >= 0.95 * (double)b->r) best = delta;
     }
-    kmeans_release(&q), sluice_close(s);
+    free(between), kmeans_release(&q), sluice_close(s);
     return best;
 }
 
@@ -106,14 +107,16 @@ static void unknown_classes(void)
 
 int main(int argc, char **argv)
 {
-    enum { N = 150, M = 8, R = 70, D = 4, MANY = 523 };
-    static float x[MANY * D], y[M * D], z[R * D];
+    enum { N = 150, M = 8, R = 70, D = 4, MANY = 523, CROWD = 2 * R };
+    static float x[MANY * D], y[M * D], z[R * D], crowd[CROWD * D];
     int32_t group[N];
     test_begin(argc, argv);
     fill_normal(x, MANY * D, 1), fill_normal(y, M * D, 2), fill_normal(z, R * D, 3);
     for (int i = 0; i < MANY * D; i++) x[i] *= 0.3f;
     for (int i = 0; i < M * D; i++) y[i] *= 0.3f;
     for (int i = 0; i < R * D; i++) z[i] *= 0.3f;
+    fill_normal(crowd, CROWD * D, 4);
+    for (int i = 0; i < CROWD * D; i++) crowd[i] = 0.01f * crowd[i] + (i < R * D ? 0.0f : 0.5f); /* two clumps */
     batch b = {
         .k = 20, .seed = 2, .round = 9, .classes = 3, .n = N, .d = D, .x = x, .m = M, .labelled = y, .r = R, .sample = z
     };
@@ -122,6 +125,10 @@ int main(int argc, char **argv)
     one("another number of classes", b, 6, 0, 20);
     one("one class", b, 1, 0, 20);
     one("more classes than rows", b, 1e12, 0, 20);
+    b.r = CROWD, b.sample = crowd;
+    one("two large cells", b, 2, 0, 20);
+    one("a large cell and small ones", b, 4, 0, 20);
+    b.r = R, b.sample = z;
     b.k = N;
     one("k = n", b, 0, 0, N);
     b.k = 20, b.m = 0;

@@ -17,6 +17,7 @@
 #include <string.h>
 
 enum { CLASSES, RADIUS }; /* parameters */
+enum { SMALL = 64 };      /* rows of a cell, see other_cells() */
 
 static int ascending(const void *x, const void *y)
 {
@@ -24,25 +25,67 @@ static int ascending(const void *x, const void *y)
     return (a > b) - (a < b);
 }
 
-/* Squared distances of the rows of each cell to the nearest row of another; they take that cell's places in `near`. */
+/* Rows of cells with fewer than SMALL rows against all: some of the SMALL nearest are of another cell, if there is one.
+ * Each one's squared distance to the first such goes to `near`; how many. */
+static sluice_status from_small(sluice *s, const kmeans *q, float *near, int64_t *out_count)
+{
+    sluice_status st = SLUICE_OK;
+    int64_t n = 0, k = SMALL < q->n ? SMALL : q->n;
+    size_t row = (size_t)(q->d ? q->d : 1) * sizeof(float);
+    float *x = NULL, *distance = NULL;
+    int32_t *cell = NULL, *index = NULL;
+    TRY_NEW(x, mem_raw(s, q->n, row));
+    TRY_NEW(cell, RAW(s, q->n, int32_t));
+    for (int64_t i = 0; i < q->n; i++) {
+        if (q->size[q->cell[i]] >= SMALL) continue;
+        memcpy(x + n * q->d, q->x + i * q->d, (size_t)q->d * sizeof *x);
+        cell[n++] = q->cell[i];
+    }
+    *out_count = n;
+    if (n == 0) goto out;
+    TRY_NEW(distance, RAW(s, n * k, float));
+    TRY_NEW(index, RAW(s, n * k, int32_t));
+    TRY(nearest_rows(s, x, n, q->x, q->n, q->d, k, distance, index));
+    for (int64_t i = 0; i < n; i++) {
+        const float *from = distance + i * k;
+        const int32_t *other = index + i * k;
+        int64_t j = 0;
+        while (j < k && q->cell[other[j]] == cell[i]) j++;
+        near[i] = j < k ? from[j] : ex_inf();
+    }
+out:
+    mem_free(x), mem_free(cell), mem_free(distance), mem_free(index);
+    return st;
+}
+
+/* Rows of one cell against the rest, both gathered. */
+static sluice_status from_large(sluice *s, const kmeans *q, int32_t c, float *room, float *near)
+{
+    int64_t n = 0, m = 0;
+    float *own = room, *other = room + q->size[c] * q->d;
+    for (int64_t i = 0; i < q->n; i++) {
+        float *to = q->cell[i] == c ? own + n++ * q->d : other + m++ * q->d;
+        memcpy(to, q->x + i * q->d, (size_t)q->d * sizeof *to);
+    }
+    return nearest_distances(s, own, n, other, m, q->d, near);
+}
+
+/* Squared distances of all rows to the nearest of another cell, small cells first.  Gathering the rest for each of a
+ * thousand cells would cost more than the distances: small cells share one call, and large ones are few. */
 static sluice_status other_cells(sluice *s, const kmeans *q, float *near)
 {
     sluice_status st = SLUICE_OK;
-    float *own = NULL, *other = NULL;
-    size_t row = (size_t)(q->d ? q->d : 1) * sizeof *own;
-    TRY_NEW(own, mem_raw(s, q->n, row));
-    TRY_NEW(other, mem_raw(s, q->n, row));
+    float *room = NULL;
+    int64_t done;
+    TRY_NEW(room, mem_raw(s, q->n, (size_t)(q->d ? q->d : 1) * sizeof *room));
+    TRY(from_small(s, q, near, &done));
     for (int32_t c = 0; c < (int32_t)q->cells; c++) {
-        int64_t n = 0, m = 0;
-        for (int64_t i = 0; i < q->n; i++) {
-            float *to = q->cell[i] == c ? own + n++ * q->d : other + m++ * q->d;
-            memcpy(to, q->x + i * q->d, (size_t)q->d * sizeof *to);
-        }
-        TRY(nearest_distances(s, own, n, other, m, q->d, near));
-        near += n;
+        if (q->size[c] < SMALL) continue;
+        TRY(from_large(s, q, c, room, near + done));
+        done += q->size[c];
     }
 out:
-    mem_free(own), mem_free(other);
+    mem_free(room);
     return st;
 }
 

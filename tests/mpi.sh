@@ -29,7 +29,7 @@ expect 65 "4 ranks: rank 3: rows of rank 3 are bad" 4 failing
 expect 65 "3 ranks: rank 2: rows of rank 2 are bad" 3 failing_deal
 expect 65 "3 ranks: rank 0: rows of rank 0 are bad" 3 failing_root
 expect 66 "3 ranks: there is no file 'x'" 3 all_fail
-expect 1 "2 ranks: rank 1 is at another place than rank 0" 2 lost
+expect 1 "2 ranks: rank 1 is in another call than rank 0" 2 lost
 RANKS_POOL=$folder/none expect 66 "2 ranks: rank 0: cannot read '$folder/none': No such file or directory" 2 pools
 if ranks 3 "$tool" killed >/dev/null 2>&1; then fail "a killed rank: exit 0"; else pass; fi
 finish

@@ -212,7 +212,7 @@ static void too_many(void)
 static void hear(void *user, sluice_level level, const char *line)
 {
     (void)user;
-    warned += level == SLUICE_WARNING && strstr(line, "sure of no row") != NULL;
+    warned += level == SLUICE_WARNING && strstr(line, "reaches the confidence threshold") != NULL;
 }
 
 static void none_sure(void)
@@ -281,12 +281,12 @@ static void refusals(void)
     sluice_train_args a = args_of(l, wide, 0.8);
     CHECK(sluice_train(s, pool, &a, &h) == SLUICE_E_SHAPE && strstr(sluice_error(s), "width 8"), "%s", sluice_error(s));
     a.pseudo = pool, a.layers = "mlp:8,relu,linear";
-    CHECK(sluice_train(s, pool, &a, &h) == SLUICE_E_USAGE && strstr(sluice_error(s), "linear heads"), "%s",
+    CHECK(sluice_train(s, pool, &a, &h) == SLUICE_E_USAGE && strstr(sluice_error(s), "linear head"), "%s",
           sluice_error(s));
     a.layers = NULL;
     for (int i = 0; i < 3; i++) {
         a.pseudo_threshold = (double[]){ -0.1, 1.5, NAN }[i];
-        CHECK(sluice_train(s, pool, &a, &h) == SLUICE_E_USAGE && strstr(sluice_error(s), "0 to 1"), "%s",
+        CHECK(sluice_train(s, pool, &a, &h) == SLUICE_E_USAGE && strstr(sluice_error(s), "between 0 and 1"), "%s",
               sluice_error(s));
     }
     sluice_labels_free(l), sluice_pool_free(pool), sluice_pool_free(wide), sluice_close(s);

@@ -128,7 +128,7 @@ static sluice_status simulate_sets(cli *c, const char *line, char **out_table)
     set_list l = { 0 };
     char *out = NULL;
     if (o.pool.count || o.labels || o.test || o.test_labels || o.in.ids)
-        REFUSE(E_USAGE, "--sets tells of pools, labels, tests and their ids: none of these options goes with it");
+        REFUSE(E_USAGE, "--sets names pools, labels, tests and their ids in its file: leave out these options");
     TRY(sets_read(c, o.sets, &l));
     for (int i = 0; i < l.count; i++) TRY(complete(c, &l.set[i]));
     if (cli_speaks()) TRY(sets_folder(c, o.out, o.force));

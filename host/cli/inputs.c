@@ -73,7 +73,7 @@ sluice_status open_model(cli *c, const cli_list *heads, const char *logits, cons
 {
     sluice_status st = SLUICE_OK;
     if ((heads->count > 0) + !!logits + !!probs > 1) REFUSE(E_USAGE, "--head, --logits and --probs exclude each other");
-    out->heads = calloc((size_t)heads->count + 1, sizeof *out->heads);
+    out->heads = calloc((size_t)heads->count + 1, sizeof(void *));
     if (!out->heads) REFUSE(E_MEMORY, "out of memory");
     for (int i = 0; i < heads->count; i++) {
         TRY(sluice_head_load(c->s, heads->item[i], &out->heads[i]));

@@ -86,7 +86,7 @@ static sluice_status check_same_line(cli *c)
     sluice_status st = comm_broadcast(c->s, &first, sizeof first, 0);
     if (st || mine == first) return st;
     return cli_fail(c, SLUICE_E_USAGE,
-                    "this task has another command line than rank 0, and they are started to work together\n"
+                    "this task's command line differs from rank 0's, and the tasks of a job share its work\n"
                     "hint: --ranks off lets each task do its own");
 }
 

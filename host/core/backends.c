@@ -185,7 +185,7 @@ sluice_status place_with_room(sluice *s, sluice_status (*work)(sluice *s, void *
 {
     sluice_status st = work(s, user);
     if (st != SLUICE_E_MEMORY || !on_device(s)) return st;
-    log_line(s, SLUICE_DEBUG, "the CPU goes on: %s", s->error);
+    log_line(s, SLUICE_DEBUG, "computing on the CPU instead: %s", s->error);
     s->error[0] = 0;
     place was = place_go_cpu(s);
     st = work(s, user);

@@ -38,12 +38,13 @@ sluice_status sluice_open(const sluice_options *o, sluice **out_s)
     if (o) memcpy(&s->opt, o, o->size < sizeof s->opt ? o->size : sizeof s->opt);
     s->exec = (sluice_exec){ .scratch = exec_scratch, .fail = exec_fail, .host = s };
     if (s->opt.threads < 0)
-        return sluice_fail(s, SLUICE_E_USAGE, "%d threads make no sense: 0 means as many as allowed", s->opt.threads);
+        return sluice_fail(s, SLUICE_E_USAGE, "the number of threads cannot be %d; 0 means as many as allowed",
+                           s->opt.threads);
     int64_t mib = s->opt.mem_mib ? s->opt.mem_mib : 1024;
     if (mib < 1 || mib > INT64_MAX >> 20)
-        return sluice_fail(s, SLUICE_E_USAGE, "a memory budget of %lld MiB makes no sense", (long long)mib);
+        return sluice_fail(s, SLUICE_E_USAGE, "the memory budget cannot be %lld MiB", (long long)mib);
     if (s->opt.device_mem_mib < 0 || s->opt.device_mem_mib > INT64_MAX >> 20)
-        return sluice_fail(s, SLUICE_E_USAGE, "%lld MiB of device memory make no sense",
+        return sluice_fail(s, SLUICE_E_USAGE, "the device memory budget cannot be %lld MiB",
                            (long long)s->opt.device_mem_mib);
     if (s->opt.math && strcmp(s->opt.math, "fast") == 0) s->math = SLUICE_MATH_FAST;
     else if (s->opt.math && strcmp(s->opt.math, "exact") != 0)

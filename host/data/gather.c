@@ -40,7 +40,7 @@ static sluice_status grow(sluice *s, gather *g, sluice_view x)
     size_t row;
     if (x.rows <= g->room) return SLUICE_OK;
     if (mul_overflows((size_t)x.cols, sizeof *g->wide, &row))
-        return sluice_fail(s, SLUICE_E_MEMORY, "a row is too wide");
+        return sluice_fail(s, SLUICE_E_MEMORY, "a row of %lld features does not fit in memory", (long long)x.cols);
     mem_free(g->wide);
     g->room = 0;
     g->wide = mem_raw(s, x.rows, row);

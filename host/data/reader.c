@@ -9,6 +9,7 @@
 #include "backends.h"
 #include "reader_io.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -138,6 +139,7 @@ static sluice_status plan_buffers(sluice *s, reader *r, const reader_plan *plan)
     size_t most = mem_bytes / slots, longest = (longest_bytes(r) + 3 * READ_PAGE) & ~(size_t)(READ_PAGE - 1);
     r->block_bytes = target > row ? target : row;
     if (r->block_bytes > most) r->block_bytes = most;
+    assert(longest > 0);
     if (longest < r->block_bytes) {
         size_t all = slots * r->block_bytes;
         r->block_bytes = longest;

@@ -110,7 +110,7 @@ static sluice_status broken(sluice *s, int code)
     char text[256];
     s->comm->t.text(code, text, sizeof text);
     s->comm->failed = SLUICE_E_IO;
-    return sluice_fail(s, SLUICE_E_IO, "rank %d lost the others: %s", s->comm->t.rank, text);
+    return sluice_fail(s, SLUICE_E_IO, "rank %d cannot reach the other ranks: %s", s->comm->t.rank, text);
 }
 
 #define MPI(s, call)                                                                                                   \
@@ -152,7 +152,7 @@ static sluice_status exchange(sluice *s, header mine)
     for (int i = 0; i < c->t.size; i++)
         if (c->all[i].call != mine.call) {
             c->failed = SLUICE_E_INTERNAL;
-            return sluice_fail(s, SLUICE_E_INTERNAL, "rank %d is at another place than rank %d", i, c->t.rank);
+            return sluice_fail(s, SLUICE_E_INTERNAL, "rank %d is in another call than rank %d", i, c->t.rank);
         }
     return SLUICE_OK;
 }
@@ -195,7 +195,8 @@ static sluice_status lay_out(sluice *s, size_t *at, size_t *out_all)
     for (int i = 0; i < s->comm->t.size; i++) {
         at[i] = all;
         if (__builtin_add_overflow(all, s->comm->all[i].bytes, &all) || all > INT64_MAX)
-            return sluice_fail(s, SLUICE_E_MEMORY, "what all ranks hold is too large for one");
+            return sluice_fail(s, SLUICE_E_MEMORY,
+                               "the data of all ranks together exceed what one process can address");
     }
     at[s->comm->t.size] = *out_all = all;
     return SLUICE_OK;

@@ -134,7 +134,7 @@ static sluice_status read_whole(sluice *s, const char *path, const char *text, s
 {
     unpacker u = { .data = (const uint8_t *)text, .size = size, .used = sizeof magic };
     if (size < sizeof magic || memcmp(text, magic, sizeof magic) != 0)
-        return sluice_fail(s, SLUICE_E_FORMAT, "'%s' is no partial result or checkpoint of sluice", path);
+        return sluice_fail(s, SLUICE_E_FORMAT, "'%s' is not a partial result or checkpoint of sluice", path);
     uint32_t layout = take_u32(&u);
     if (!u.broken && layout != LAYOUT)
         return sluice_fail(s, SLUICE_E_FORMAT, "'%s' has layout %u, this version reads %d", path, layout, LAYOUT);
@@ -143,7 +143,8 @@ static sluice_status read_whole(sluice *s, const char *path, const char *text, s
     if (!start) return sluice_fail(s, SLUICE_E_FORMAT, "'%s' is cut short", path);
     unpacker end = { .data = u.data, .size = size, .used = size - 8 };
     if ((uint64_t)take_i64(&end) != hash_bytes(text, size - 8, 0))
-        return sluice_fail(s, SLUICE_E_FORMAT, "'%s' was changed after it was written: its checksum is another", path);
+        return sluice_fail(s, SLUICE_E_FORMAT, "'%s' was changed after it was written: its checksum does not match",
+                           path);
     u.used = 16;
     out->identity = json_loadb(text + HEADER_BYTES, (size_t)take_i64(&u), 0, NULL);
     if (!out->identity) return sluice_fail(s, SLUICE_E_FORMAT, "'%s' does not say what it belongs to", path);

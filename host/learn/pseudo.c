@@ -39,9 +39,9 @@ sluice_status self_train_check(sluice *s, const train_set *t, const sluice_train
     const sluice_pool *pool = a->pseudo;
     if (!pool) return SLUICE_OK;
     if (a->layers && strcmp(a->layers, "linear") != 0)
-        return sluice_fail(s, SLUICE_E_USAGE, "self-training is of linear heads, not of '%s'", a->layers);
+        return sluice_fail(s, SLUICE_E_USAGE, "self-training needs a linear head, not '%s'", a->layers);
     if (!(a->pseudo_threshold >= 0 && a->pseudo_threshold <= 1))
-        return sluice_fail(s, SLUICE_E_USAGE, "the confidence that makes a label is from 0 to 1, not %g",
+        return sluice_fail(s, SLUICE_E_USAGE, "the confidence threshold of self-training is between 0 and 1, not %g",
                            a->pseudo_threshold);
     if (pool->rows && pool->width != t->width)
         return sluice_fail(s, SLUICE_E_SHAPE, "the pool to label has rows of width %lld, the labelled rows have %lld",
@@ -193,7 +193,8 @@ static sluice_status run(self_training *z)
     linear_fit fit = { .l2 = z->h->l2 / TIGHTER };
     if (z->a->pseudo->rows) TRY(find_sure(z));
     if (z->sure.count == 0) {
-        log_line(z->s, SLUICE_WARNING, "the head is sure of no row of %lld: it stays as it is",
+        log_line(z->s, SLUICE_WARNING,
+                 "self-training: none of %lld rows reaches the confidence threshold; the head is not changed",
                  (long long)z->a->pseudo->rows);
     } else {
         TRY(gather(z));

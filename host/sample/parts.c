@@ -101,7 +101,7 @@ static sluice_status check_rows(sluice *s, const scan_state *v, span share, int6
     int64_t came = spans_rows(&v->done) - before;
     span left = spans_gap(&v->done, share);
     if (came == share.end - share.first && left.first == left.end) return SLUICE_OK;
-    return sluice_fail(s, SLUICE_E_DATA, "'%s' knows %lld rows, its part has %lld", path, (long long)came,
+    return sluice_fail(s, SLUICE_E_DATA, "'%s' holds %lld rows, its part has %lld", path, (long long)came,
                        (long long)(share.end - share.first));
 }
 

@@ -75,9 +75,10 @@ sluice_status scorer_check_committee(sluice *s, const strategy *st, int count, c
         asked |= kind && kind->wants & WANTS_PASSES;
     }
     if (asked) return SLUICE_OK;
-    return sluice_hint(
-        s, sluice_fail(s, SLUICE_E_USAGE, "no strategy asks a committee of %d heads", src->committee_count + 1),
-        "bald, variation-ratio, flips and dropquery do");
+    return sluice_hint(s,
+                       sluice_fail(s, SLUICE_E_USAGE, "%d heads are given, and no strategy asks a committee",
+                                   src->committee_count + 1),
+                       "bald, variation-ratio, flips and dropquery do");
 }
 
 /* ---- begin ---- */

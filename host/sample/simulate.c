@@ -48,7 +48,7 @@ static sluice_status check_args(sluice *s, const simulation *e, const sluice_poo
     if ((a->start > 0 && a->start_per_class > 0) || a->start < 0 || a->start_per_class < 0)
         return sluice_fail(s, SLUICE_E_USAGE, "one of start and start per class says how many labels to begin with");
     if (a->rounds < 0 || a->seeds < 1 || a->batch < 0 || (!a->batch && (a->rounds || e->cold)))
-        return sluice_fail(s, SLUICE_E_USAGE, "%d rounds of %lld labels with %d seeds make no sense", a->rounds,
+        return sluice_fail(s, SLUICE_E_USAGE, "cannot simulate %d rounds of %lld labels with %d seeds", a->rounds,
                            (long long)a->batch, a->seeds);
     if (!a->out) return sluice_fail(s, SLUICE_E_USAGE, "a folder for the results is missing");
     if (!a->strategies || !*a->strategies)

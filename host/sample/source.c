@@ -86,16 +86,18 @@ static sluice_status check_member(sluice *s, const source *src, int i)
     char first[300], other[300];
     name_member(src, 0, first), name_member(src, i, other);
     if (b->in_width != a->in_width)
-        return sluice_fail(s, SLUICE_E_SHAPE, "a committee is of one mind on rows: %s takes %lld features, %s %lld",
-                           first, (long long)a->in_width, other, (long long)b->in_width);
+        return sluice_fail(s, SLUICE_E_SHAPE,
+                           "the heads of a committee must take the same rows: %s takes %lld features, %s %lld", first,
+                           (long long)a->in_width, other, (long long)b->in_width);
     if (b->classes != a->classes)
-        return sluice_fail(s, SLUICE_E_SHAPE, "a committee is of one mind on classes: %s has %d, %s %d", first,
-                           a->classes, other, b->classes);
+        return sluice_fail(s, SLUICE_E_SHAPE, "the heads of a committee must have the same classes: %s has %d, %s %d",
+                           first, a->classes, other, b->classes);
     for (int j = 0; j < a->classes; j++)
         if (strcmp(a->names[j], b->names[j]) != 0)
-            return sluice_fail(s, SLUICE_E_SHAPE,
-                               "a committee is of one mind on classes: class %d of %s is '%s', of %s '%s'", j, first,
-                               a->names[j], other, b->names[j]);
+            return sluice_fail(
+                s, SLUICE_E_SHAPE,
+                "the heads of a committee must have the same classes: class %d of %s is '%s', of %s '%s'", j, first,
+                a->names[j], other, b->names[j]);
     return SLUICE_OK;
 }
 
@@ -103,7 +105,7 @@ sluice_status source_committee(sluice *s, source *src, const sluice_head *const 
 {
     sluice_status st = SLUICE_OK;
     if (count < 0 || (count && !heads)) return sluice_fail(s, SLUICE_E_USAGE, "the committee's heads are missing");
-    if (count && !src->head) return sluice_fail(s, SLUICE_E_USAGE, "a committee needs its first head as head");
+    if (count && !src->head) return sluice_fail(s, SLUICE_E_USAGE, "a committee needs its first head as 'head'");
     if (count >= MOST_PASSES)
         return sluice_fail(s, SLUICE_E_USAGE, "%d heads are too many for a committee, which has at most %d", count + 1,
                            MOST_PASSES);

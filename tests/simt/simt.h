@@ -106,7 +106,7 @@ extern dim3 block_index, block_size, grid_size;
 extern struct counts {
     uint64_t blocks, switches, barriers, warp_ops, mmas;
     uint64_t to_devices, from_devices; /* bytes copied */
-} stats; /* so far, for who looks with a debugger */
+} stats;                               /* so far, for who looks with a debugger */
 
 [[noreturn]] void fail(const char *format, ...) __attribute__((format(printf, 1, 2))); /* ends the kernel */
 void *dynamic_shared();

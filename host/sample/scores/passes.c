@@ -83,8 +83,9 @@ static sluice_status make_pass(sluice *s, passes *z, const scorer *q, const scor
 static sluice_status check_committee(sluice *s, const scorer *q)
 {
     if (!strstr(q->name, "passes=") && !strstr(q->name, "rate=")) return SLUICE_OK;
-    return sluice_hint(s, sluice_fail(s, SLUICE_E_USAGE, "'%s': the passes are the heads of the committee", q->name),
-                       "leave out passes and rate, or give one head");
+    return sluice_hint(
+        s, sluice_fail(s, SLUICE_E_USAGE, "'%s': a committee's heads take the place of dropout passes", q->name),
+        "leave out passes and rate, or give one head");
 }
 
 static sluice_status check(sluice *s, const scorer *q, const scorer_inputs *in)

@@ -45,7 +45,7 @@ for name in ("bald", "dropquery", "margin"):
 inputs = json.load(open("picks/manifest.json"))["inputs"]
 assert len({h["xxh3"] for h in [inputs["head"]] + inputs["committee"]}) == 3 and len(inputs["committee"]) == 2
 EOF
-echo "a committee of one mind:"
+echo "a committee that always agrees:"
 sluice select pool.npy --head a.safetensors --head a.safetensors --strategy bald -k 2 --log json 2>&1 >/dev/null | grep -o 'bald: every row[^"]*'
 fails 65 select pool.npy --head a.safetensors --head wide.safetensors --strategy bald -k 2
 fails 65 select pool.npy --head a.safetensors --head few.safetensors --strategy flips -k 2

@@ -196,7 +196,7 @@ static sluice_status prepare(sluice *s, selection *e)
 {
     sluice_status st = SLUICE_OK;
     const sluice_select_args *a = &e->a;
-    if (a->k < 0) FAIL(E_USAGE, "%lld picks make no sense", (long long)a->k);
+    if (a->k < 0) FAIL(E_USAGE, "the number of picks cannot be %lld", (long long)a->k);
     if (!(a->max_bad >= 0 && a->max_bad <= 1))
         FAIL(E_USAGE, "the share of bad rows is between 0 and 1, not %g", a->max_bad);
     if (a->dedupe != 0 && !(a->dedupe >= 1e-6 && a->dedupe <= 2))

@@ -74,6 +74,66 @@ void bench_release(sluice *s, void *device)
     if (bench_gpu(s)) s->backend->release(&s->exec, device);
 }
 
+enum { TOP_ROWS = 1 << 18 }; /* that a top on a device has room for */
+
+static size_t entries_bytes(const bench_top *t) { return (size_t)t->host.capacity * sizeof *t->entries; }
+
+void bench_top_new(sluice *s, bench_top *t, int64_t k)
+{
+    t->host = (sluice_top_state){ .k = k, .capacity = 2 * k + (bench_gpu(s) ? TOP_ROWS : 64) };
+    t->host.entries = bench_memory(entries_bytes(t));
+    t->entries = bench_on_device(s, t->host.entries, entries_bytes(t));
+    t->state = bench_on_device(s, &t->host, sizeof t->host);
+}
+
+void bench_top_begin(sluice *s, bench_top *t)
+{
+    sluice_top_state fresh = {
+        .k = t->host.k, .capacity = t->host.capacity, .seed = t->host.seed, .entries = t->entries
+    };
+    if (bench_gpu(s)) BENCH_OK(s, s->backend->copy(&s->exec, t->state, &fresh, sizeof fresh));
+    else t->host = fresh;
+}
+
+void bench_top_add(sluice *s, bench_top *t, const float *score, int64_t n, int64_t first_row, int finish)
+{
+    int64_t piece = bench_gpu(s) ? TOP_ROWS : n;
+    for (int64_t i = 0; i < n; i += piece) {
+        int64_t rows = n - i < piece ? n - i : piece;
+        sluice_op_top_args a = { .count = 1,
+                                 .score = (const float *[]){ score + i },
+                                 .n = rows,
+                                 .first_row = first_row + i,
+                                 .state = t->state,
+                                 .finish = finish && i + rows == n };
+        BENCH_OK(s, sluice_op_top(s, &a));
+    }
+}
+
+static int in_order(const void *x, const void *y)
+{
+    const sluice_entry *a = x, *b = y;
+    if (a->key != b->key) return a->key > b->key ? -1 : 1;
+    if (a->hash != b->hash) return a->hash < b->hash ? -1 : 1;
+    return (a->id > b->id) - (a->id < b->id);
+}
+
+void bench_top_fetch(sluice *s, bench_top *t)
+{
+    sluice_entry *entries = t->host.entries;
+    if (!bench_gpu(s)) return;
+    bench_from_device(s, &t->host, t->state, sizeof t->host);
+    t->host.entries = entries;
+    bench_from_device(s, entries, t->entries, (size_t)t->host.count * sizeof *entries);
+    qsort(entries, (size_t)t->host.count, sizeof *entries, in_order);
+}
+
+void bench_top_release(sluice *s, bench_top *t)
+{
+    bench_release(s, t->entries), bench_release(s, t->state);
+    free(t->host.entries);
+}
+
 sluice *bench_open(const bench_options *o)
 {
     sluice *s;

@@ -60,6 +60,17 @@ void bench_from_device(sluice *s, void *to, const void *from, size_t bytes);
 void bench_wait(sluice *s);
 void bench_release(sluice *s, void *device);
 
+/* A running top where ops compute; what it kept comes to host.entries, in order, with bench_top_fetch(). */
+typedef struct bench_top {
+    sluice_top_state host, *state;
+    sluice_entry *entries; /* state's */
+} bench_top;
+void bench_top_new(sluice *s, bench_top *t, int64_t k);
+void bench_top_begin(sluice *s, bench_top *t); /* anew */
+void bench_top_add(sluice *s, bench_top *t, const float *score, int64_t n, int64_t first_row, int finish);
+void bench_top_fetch(sluice *s, bench_top *t);
+void bench_top_release(sluice *s, bench_top *t);
+
 /* Memory for benches: 2 MiB aligned, exits when there is none; released with free(). */
 void *bench_memory(size_t bytes);
 /* Floats of about unit size, the same for every thread count. */

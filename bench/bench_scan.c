@@ -28,7 +28,7 @@ typedef struct job {
     float *w;
     int64_t c;
     int without_top;
-    sluice_top_state top;
+    bench_top top;
 } job;
 
 static sluice_scores columns_at(const side *d, int64_t i)
@@ -42,7 +42,7 @@ static void scan(void *arg)
     job *j = arg;
     const side *d = &j->device;
     int64_t block = bench_gpu(j->s) ? d->x.rows : BLOCK;
-    j->top.count = j->top.full = 0;
+    bench_top_begin(j->s, &j->top);
     for (int64_t i = 0; i < d->x.rows; i += block) {
         int64_t n = d->x.rows - i < block ? d->x.rows - i : block;
         sluice_op_scan_args a = { .x = sluice_rows_of(d->x, i, n),
@@ -53,8 +53,7 @@ static void scan(void *arg)
                                   .out = columns_at(d, i) };
         BENCH_OK(j->s, sluice_op_scan(j->s, &a));
         if (j->without_top) continue;
-        sluice_op_top_args t = { d->column[1] + i, NULL, n, i, NULL, &j->top, i + n >= d->x.rows };
-        BENCH_OK(j->s, sluice_op_top(j->s, &t));
+        bench_top_add(j->s, &j->top, d->column[1] + i, n, i, i + n >= d->x.rows);
     }
     bench_wait(j->s);
 }
@@ -99,17 +98,18 @@ static void check_row(const job *j, int64_t i)
     free(z);
 }
 
-static void check_top(const job *j)
+static void check_top(job *j)
 {
+    bench_top_fetch(j->s, &j->top);
+    const sluice_top_state *top = &j->top.host;
     const float *margin = j->host.column[1];
     int64_t above = 0, n = j->host.x.rows, k = n < K ? n : K;
-    bench_check(j->top.count == k, "the top is not full");
-    uint32_t worst = j->top.entries[k - 1].key;
+    bench_check(top->count == k, "the top is not full");
+    uint32_t worst = top->entries[k - 1].key;
     for (int64_t i = 0; i < n; i++) above += ex_order_key(margin[i]) > worst;
     bench_check(above < k, "the top misses a row");
     for (int64_t i = 0; i < k; i++)
-        bench_check(ex_order_key(margin[j->top.entries[i].row]) == j->top.entries[i].key,
-                    "the top holds another score");
+        bench_check(ex_order_key(margin[top->entries[i].row]) == top->entries[i].key, "the top holds another score");
 }
 
 /* ---- cases ------------------------------------------------------------------------------------------- */
@@ -149,9 +149,7 @@ static void make_job(job *j, sluice_type type, int64_t n, int64_t d)
     sluice_op_pack_args p = { sluice_rows(j->w, SLUICE_F32, c, d), 0, h->packed };
     BENCH_OK(j->s, sluice_op_pack(j->s, &p));
     for (int k = 0; k < COLUMNS; k++) h->column[k] = bench_memory((size_t)n * 4);
-    j->top = (sluice_top_state){ .k = K,
-                                 .capacity = 2 * K + 64,
-                                 .entries = bench_memory((2 * K + 64) * sizeof(sluice_entry)) };
+    bench_top_new(j->s, &j->top, K);
 
     j->device = *h;
     j->device.x.data = bench_on_device(j->s, h->x.data, (size_t)n * h->x.stride);
@@ -167,8 +165,8 @@ static void free_job(job *j)
     for (int k = 0; k < COLUMNS; k++) bench_release(j->s, d->column[k]), free(h->column[k]);
     bench_release(j->s, d->x.data), bench_release(j->s, (void *)(uintptr_t)d->x.scale);
     bench_release(j->s, d->packed), bench_release(j->s, d->bias);
-    free(h->x.data), free((void *)(uintptr_t)h->x.scale), free(j->w), free(h->bias), free(h->packed),
-        free(j->top.entries);
+    free(h->x.data), free((void *)(uintptr_t)h->x.scale), free(j->w), free(h->bias), free(h->packed);
+    bench_top_release(j->s, &j->top);
 }
 
 static void check(job *j)

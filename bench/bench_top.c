@@ -1,5 +1,5 @@
-/* bench_top.c - the first k of 10,000,000 scores in the total order (on a GPU 100,000,000, which lie in its memory), in
- * one call; no rows are skipped, ids are row numbers.
+/* bench_top.c - the first k of 10,000,000 scores in the total order, in one call (on a GPU 100,000,000, which lie in its
+ * memory, in calls like a scan's, and the k are not sorted there); no rows are skipped, ids are row numbers.
  *
  *     k = 1,000 and 1,000,000      random scores, five values (nearly all ties), ascending
  *
@@ -15,7 +15,7 @@ typedef struct job {
     float *score; /* [n] */
     const float *device;
     int64_t n;
-    sluice_top_state top;
+    bench_top top;
 } job;
 
 static void fill(float *p, int64_t n, data kind)
@@ -28,9 +28,9 @@ static void fill(float *p, int64_t n, data kind)
 static void top(void *arg)
 {
     job *j = arg;
-    j->top.count = j->top.full = 0;
-    BENCH_OK(j->s, sluice_op_top(
-                       j->s, &(sluice_op_top_args){ .score = j->device, .n = j->n, .state = &j->top, .finish = 1 }));
+    bench_top_begin(j->s, &j->top);
+    bench_top_add(j->s, &j->top, j->device, j->n, 0, 1);
+    bench_wait(j->s);
 }
 
 static int comes_before(const sluice_entry *a, const sluice_entry *b)
@@ -42,9 +42,10 @@ static int comes_before(const sluice_entry *a, const sluice_entry *b)
 /* The entries ascend in the order, are rows of the pool, and no other row comes before the last of them. */
 static void check(const job *j)
 {
-    const sluice_entry *e = j->top.entries;
-    int64_t k = j->n < j->top.k ? j->n : j->top.k, before = 0;
-    bench_check(j->top.count == k, "the top is not full");
+    const sluice_top_state *top = &j->top.host;
+    const sluice_entry *e = top->entries;
+    int64_t k = j->n < top->k ? j->n : top->k, before = 0;
+    bench_check(top->count == k, "the top is not full");
     for (int64_t i = 0; i < k; i++) {
         bench_check(e[i].key == ex_order_key(j->score[e[i].row]), "the top holds another score");
         bench_check(i == 0 || comes_before(&e[i - 1], &e[i]), "the top is out of order");
@@ -52,7 +53,7 @@ static void check(const job *j)
     for (int64_t i = 0; i < j->n; i++) {
         sluice_entry row = { .id = (uint64_t)i, .row = i, .key = ex_order_key(j->score[i]) };
         if (row.key < e[k - 1].key) continue;
-        row.hash = ex_hash64(j->top.seed, row.id);
+        row.hash = ex_hash64(top->seed, row.id);
         before += comes_before(&row, &e[k - 1]);
     }
     bench_check(before == k - 1, "the top misses a row");
@@ -66,14 +67,15 @@ static void one(sluice *s, const bench_options *o, const char *name, data kind, 
     j.score = bench_memory(bytes);
     fill(j.score, j.n, kind);
     j.device = bench_on_device(s, j.score, bytes);
-    j.top = (sluice_top_state){ .k = k, .capacity = 2 * k + 64 };
-    j.top.entries = bench_memory((size_t)j.top.capacity * sizeof *j.top.entries);
+    bench_top_new(s, &j.top, k);
     bench_result r = { .name = name, .rows = (double)j.n, .bytes = (double)bytes, .runs = o->runs };
     bench_run(&r, s, j.score, top, &j);
+    bench_top_fetch(s, &j.top);
     check(&j);
     bench_line(&r);
     bench_release(s, (void *)(uintptr_t)j.device);
-    free(j.score), free(j.top.entries);
+    bench_top_release(s, &j.top);
+    free(j.score);
 }
 
 int main(int argc, char **argv)

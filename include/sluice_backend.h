@@ -189,7 +189,7 @@ typedef struct sluice_entry {
     uint32_t tag; /* the caller's */
 } sluice_entry;
 
-/* A running top: entries [capacity >= 2k + 64] unordered in count; threshold key.  Zeroed = empty. */
+/* A running top: entries [capacity >= 2k + 64] unordered in count; worst of them the threshold.  Zeroed = empty. */
 typedef struct sluice_top_state {
     sluice_entry *entries;
     int64_t k, capacity, count;
@@ -198,13 +198,18 @@ typedef struct sluice_top_state {
     uint64_t seed;
 } sluice_top_state;
 
-/* Adds rows first_row .. first_row+n-1 to state.  finish: sort the k best in order (n may be 0). */
+/* Adds rows first_row .. first_row+n-1, none of which it has seen, to the running top of each score.  finish: the k best
+ * remain (n may be 0), sorted where they are the host's.
+ *
+ * state and all its entries lie in host memory, or in that of the device: there nothing waits for the count, and the
+ * caller sees to capacity >= k + n. */
 typedef struct sluice_op_top_args {
-    const float *score;  /* [n] */
-    const uint64_t *ids; /* [n] or NULL: id = row */
+    int count;                 /* of scores, at least 1 */
+    const float *const *score; /* [count] pointers, the host's, to [n] */
+    const uint64_t *ids;       /* [n] or NULL: id = row */
     int64_t n, first_row;
-    const uint64_t *skip; /* bitset over all rows of the pool, bit row%64 of word row/64, or NULL */
-    sluice_top_state *state;
+    const uint64_t *skip;    /* bitset over all rows of the pool, bit row%64 of word row/64, or NULL */
+    sluice_top_state *state; /* inout [count] */
     int finish;
 } sluice_op_top_args;
 

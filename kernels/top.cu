@@ -1,238 +1,239 @@
-/* top.cu - the first k rows in the total order, running over blocks, filtered on a GPU.  Twin: top.c; top_state.h has
- * the order and the buffer, which stays with the host.
+/* top.cu - the first k rows in the total order, running over blocks, of several scores at once.  Twin: top.c; top_state.h
+ * has the order.
  *
- * Once k rows are known, a thread keeps of its rows what comes before the worst of them.  Until then, and where that
- * leaves too many, of a block of more than k rows those from the k-th largest key on are kept, all ties too.  The key
- * is found digit by digit from the top: a kernel counts the rows of each value, and the next begins by choosing one.
- * The kept rows come back in any order, but always the same ones, and the host adds them to its buffer.
+ * A thread looks at EACH rows of one score and appends those that come before the worst of the k best.  Where the buffer
+ * might not hold all rows of a call, one block for each score first cuts it back to its k best: the k-th is found digit by
+ * digit, from the order's first to its last, as far as it takes to tell one row from all others.  What is worst and how
+ * many there are stays on the device, so that nobody waits; a buffer is full once in about k rows, less and less often
+ * as the threshold rises.
  *
- * Traffic a row: 4 bytes of score and a bit of skip once; five times where the k-th key is looked for, mostly from the
- * second-level cache; ids where keys tie.  16 bytes a row kept. */
+ * Traffic a row and score: 4 bytes of score; of rows that pass a bit of skip, an id, and 32 bytes written. */
 #include "cuda.h"
 #include "top_state.h"
 
 enum {
-    PIECE = 1 << 20, /* rows filtered at once: bounds the scratch to 16 MiB */
     THREADS = 256,
-    EACH = 8, /* rows a thread */
-    DIGITS = 4,
-    VALUES = 256, /* of a digit, as many as threads */
-    EARLY = 1023  /* kept rows that come to the host together with their number */
+    EACH = 8,       /* rows a thread */
+    CUTTERS = 1024, /* threads that cut one buffer */
+    VALUES = 256,   /* of a digit */
+    WORDS = 4,      /* of an entry's place in the order */
+    MOST = 16       /* scores of a launch */
 };
 
 struct rows {
-    const float *score;          /* [n] */
+    const float *score[MOST];    /* [n] each */
     const uint64_t *ids;         /* [n] or NULL: id = row */
-    const uint64_t *skip;        /* bit row % 64 of word row / 64 - first_row / 64, or NULL */
+    const uint64_t *skip;        /* bit row % 64 of word row / 64 - skip_row / 64, or NULL */
     int64_t first_row, skip_row; /* of the piece and of the first word of skip, a multiple of 64 */
-    int32_t n;
+    int64_t n;
 };
 
-struct kept {
-    uint64_t id;
-    uint32_t i, key; /* row i of the piece */
-};
+/* ---- the k-th entry ---- */
 
-struct kept_list {
-    uint32_t count, pad[3];
-    kept rows[1]; /* [count] */
-};
-
-static __device__ __forceinline__ bool skipped(const rows &b, int32_t i)
+/* Entries in order ascend in these, the first of them that differs decides. */
+static __device__ __forceinline__ uint64_t word_of(const sluice_entry &e, int w)
 {
-    int64_t bit = b.first_row - b.skip_row + i;
-    return b.skip && (b.skip[bit / 64] >> (bit % 64) & 1);
+    return w == 0 ? (uint32_t)~e.key : w == 1 ? e.hash : w == 2 ? e.id : (uint64_t)e.row;
 }
 
-/* ---- the k-th largest key ---- */
-
-struct choice {
-    uint32_t prefix; /* the digits chosen so far */
-    uint32_t left;   /* how many of the rows with that prefix belong to the k first */
-};
-
 struct search {
-    uint32_t counts[DIGITS][VALUES]; /* rows of each value, among those with the prefix chosen before */
-    choice chosen[DIGITS + 1];       /* after so many digits */
+    uint32_t counts[VALUES]; /* entries of each value of the digit, among those that begin like the k-th */
+    uint64_t word[WORDS];    /* the k-th's digits so far, zeros behind */
+    uint32_t left, alike;    /* which of the entries that begin like it, from 1, and how many do */
 };
 
-/* One digit more: the value that holds the left-th row from the top; 0 where there are fewer rows.  One full warp,
- * eight values a lane, descending. */
-static __device__ choice narrow(choice c, const uint32_t counts[VALUES])
+/* Whether e begins like the k-th, up to the digit at bit shift of word w. */
+static __device__ __forceinline__ bool alike(const search &z, const sluice_entry &e, int w, int shift)
 {
-    int lane = (int)threadIdx.x % gpu::WARP, top = VALUES - 1 - 8 * lane;
-    uint32_t count[8], sum = 0;
+    for (int v = 0; v < w; v++)
+        if (word_of(e, v) != z.word[v]) return false;
+    uint64_t differ = word_of(e, w) ^ z.word[w];
+    return shift == 56 || differ >> (shift + 8) == 0; /* no shift by 64 */
+}
+
+/* The value that the k-th has at this digit.  One full warp, eight values a lane. */
+static __device__ void choose(search &z, int w, int shift)
+{
+    int lane = (int)threadIdx.x % gpu::WARP;
+    uint32_t count[8], sum = 0, left = z.left;
 #pragma unroll
-    for (int v = 0; v < 8; v++) count[v] = counts[top - v], sum += count[v];
+    for (int v = 0; v < 8; v++) count[v] = z.counts[8 * lane + v], sum += count[v];
     uint32_t upto = sum;
 #pragma unroll
     for (int d = 1; d < gpu::WARP; d *= 2) {
         uint32_t before = __shfl_up_sync(~0u, upto, d);
         if (lane >= d) upto += before;
     }
-    uint32_t above = upto - sum, value = 0, left = c.left;
-    bool here = above < c.left && c.left <= upto;
+    uint32_t before = upto - sum;
+    __syncwarp(); /* every lane has read left */
 #pragma unroll
-    for (int v = 0; v < 8; v++) {
-        if (here && above < c.left && c.left <= above + count[v]) value = (uint32_t)(top - v), left = c.left - above;
-        above += count[v];
+    for (int v = 0; v < 8; v++) { /* true for one value of one lane */
+        if (before < left && left <= before + count[v]) {
+            z.word[w] |= (uint64_t)(8 * lane + v) << shift;
+            z.left = left - before, z.alike = count[v];
+        }
+        before += count[v];
     }
-    uint32_t lanes = __ballot_sync(~0u, here);
-    int owner = lanes ? __ffs(lanes) - 1 : gpu::WARP - 1;
-    value = __shfl_sync(~0u, value, owner), left = __shfl_sync(~0u, left, owner);
-    return { c.prefix << 8 | value, left };
 }
 
-/* The choice after so many digits.  Every block makes it anew, all the same; the first keeps it for the next kernel. */
-static __device__ choice choose(search *s, int digits, uint32_t k)
+/* One digit more of the k-th of e [n]. */
+static __device__ void narrow(search &z, const sluice_entry *e, int64_t n, int w, int shift)
 {
-    __shared__ choice c;
-    if (threadIdx.x < gpu::WARP) {
-        choice mine = { 0, k };
-        if (digits > 0) mine = narrow(digits > 1 ? s->chosen[digits - 1] : mine, s->counts[digits - 1]);
-        if (threadIdx.x == 0) c = mine;
-        if (threadIdx.x == 0 && blockIdx.x == 0) s->chosen[digits] = mine;
-    }
-    __syncthreads(); /* c is there */
-    return c;
+    if (threadIdx.x < VALUES) z.counts[threadIdx.x] = 0;
+    __syncthreads(); /* counts are zero, and the digits before are chosen */
+    for (int64_t i = threadIdx.x; i < n; i += CUTTERS)
+        if (alike(z, e[i], w, shift)) atomicAdd(&z.counts[word_of(e[i], w) >> shift & (VALUES - 1)], 1u);
+    __syncthreads(); /* all are counted */
+    if (threadIdx.x < gpu::WARP) choose(z, w, shift);
+    __syncthreads(); /* the digit is chosen */
 }
 
-/* grid ceil(n / (THREADS EACH)), block THREADS = VALUES, 1 KiB of shared memory.  Adds to s->counts[digits] the rows
- * whose first digits are those chosen. */
-/* sass: kernel=top_count registers<=32 local=0 */
-__global__ static void top_count(rows b, uint32_t k, int digits, search *s)
+/* The k-th of e [n] into *out, shared memory: the only entry that begins with its digits. */
+static __device__ void find(search &z, const sluice_entry *e, int64_t n, int64_t k, sluice_entry *out)
 {
-    __shared__ uint32_t counts[VALUES];
-    counts[threadIdx.x] = 0;
-    choice c = choose(s, digits, k); /* its barrier: counts[] is zero */
-    int32_t first = (int32_t)blockIdx.x * THREADS * EACH + (int32_t)threadIdx.x;
-#pragma unroll
-    for (int e = 0; e < EACH; e++) {
-        int32_t i = first + e * THREADS;
-        uint32_t key = i < b.n ? ex_order_key(b.score[i]) : 0;
-        bool same = (uint32_t)((uint64_t)key >> (32 - 8 * digits)) == c.prefix;
-        if (key && same && !skipped(b, i)) atomicAdd(&counts[key >> (24 - 8 * digits) & (VALUES - 1)], 1u);
+    if (threadIdx.x == 0) z.left = (uint32_t)k, z.alike = (uint32_t)n;
+    if (threadIdx.x < WORDS) z.word[threadIdx.x] = 0; /* narrow's first barrier: all see them */
+    int w = 0, shift = 24;
+    narrow(z, e, n, w, shift);
+    while (z.alike > 1 && (w < WORDS - 1 || shift > 0)) { /* the same for all threads */
+        if (shift > 0) shift -= 8;
+        else w++, shift = 56;
+        narrow(z, e, n, w, shift);
     }
-    __syncthreads(); /* all rows of the block are counted */
-    if (counts[threadIdx.x]) atomicAdd(&s->counts[digits][threadIdx.x], counts[threadIdx.x]);
+    for (int64_t i = threadIdx.x; i < n; i += CUTTERS)
+        if (alike(z, e[i], w, shift - 8)) *out = e[i];
+    __syncthreads(); /* *out is there */
 }
 
-/* ---- the rows that are kept ---- */
+/* ---- kernels ---- */
 
-struct threshold {
-    sluice_entry worst; /* of the k best, if full */
-    int full;
-    uint64_t seed;
-};
-
-static __device__ __forceinline__ bool keeps(const rows &b, const threshold &t, int32_t i, uint32_t key)
+/* grid scores, block CUTTERS.  Where state's buffer might not take n rows more, or count is above k and n negative, its
+ * k best remain.  Entries move to the front only, past those that all threads of the block have read. */
+/* sass: kernel=top_shrink registers<=64 local=0 */
+__global__ static void __launch_bounds__(CUTTERS) top_shrink(sluice_top_state *state, int64_t n)
 {
-    int64_t row = b.first_row + i;
-    if (skipped(b, i)) return false;
+    __shared__ search z;
+    __shared__ sluice_entry worst;
+    __shared__ uint32_t warps[CUTTERS / gpu::WARP];
+    sluice_top_state *t = &state[blockIdx.x];
+    sluice_entry *entries = t->entries;
+    int64_t count = t->count, k = t->k, kept = 0;
+    int lane = (int)threadIdx.x % gpu::WARP, warp = (int)threadIdx.x / gpu::WARP;
+    if (count < k || (n >= 0 && count + n <= t->capacity)) return; /* the whole block */
+    find(z, entries, count, k, &worst);
+    for (int64_t first = 0; first < count; first += CUTTERS) {
+        int64_t i = first + threadIdx.x;
+        sluice_entry e = entries[i < count ? i : count - 1]; /* past the last a copy, which no one keeps */
+        bool keep = i < count && !top_before(&worst, &e);
+        uint32_t lanes = __ballot_sync(~0u, keep);
+        if (lane == 0) warps[warp] = (uint32_t)__popc(lanes);
+        __syncthreads(); /* the entries are read, and counted */
+        int64_t at = kept + __popc(lanes & ((1u << lane) - 1));
+        for (int v = 0; v < CUTTERS / gpu::WARP; v++) {
+            if (v < warp) at += warps[v];
+            kept += warps[v];
+        }
+        if (keep && at < k) entries[at] = e;
+        __syncthreads(); /* warps is free, and what was written may be read */
+    }
+    if (threadIdx.x == 0) t->count = k, t->worst = worst, t->full = 1;
+}
+
+static __device__ __forceinline__ bool keeps(const rows &b, const sluice_top_state &t, int64_t i, uint32_t key)
+{
+    int64_t row = b.first_row + i, bit = row - b.skip_row;
+    if (b.skip && (b.skip[bit / 64] >> (bit % 64) & 1)) return false;
     if (!t.full || key > t.worst.key) return true;
     sluice_entry e = top_entry(t.seed, b.ids ? b.ids[i] : (uint64_t)row, row, key);
     return top_before(&e, &t.worst);
 }
 
 /* Of a full warp, the rows where yes is set; one addition to the count for all of them. */
-static __device__ __forceinline__ void append(kept_list *out, bool yes, const rows &b, int32_t i, uint32_t key)
+static __device__ __forceinline__ void append(sluice_top_state *t, bool yes, const rows &b, int64_t i, uint32_t key)
 {
-    uint32_t lanes = __ballot_sync(~0u, yes), lane = threadIdx.x % gpu::WARP, at = 0;
+    uint32_t lanes = __ballot_sync(~0u, yes), lane = threadIdx.x % gpu::WARP;
+    unsigned long long at = 0;
     if (!lanes) return; /* the whole warp */
-    if (lane == 0) at = atomicAdd(&out->count, (uint32_t)__popc(lanes));
-    at = __shfl_sync(~0u, at, 0) + (uint32_t)__popc(lanes & ((1u << lane) - 1));
-    if (yes) out->rows[at] = { b.ids ? b.ids[i] : (uint64_t)(b.first_row + i), (uint32_t)i, key };
+    if (lane == 0) at = atomicAdd((unsigned long long *)&t->count, (unsigned long long)__popc(lanes));
+    at = __shfl_sync(~0u, at, 0) + (unsigned long long)__popc(lanes & ((1u << lane) - 1));
+    int64_t row = b.first_row + i;
+    if (yes) t->entries[at] = top_entry(t->seed, b.ids ? b.ids[i] : (uint64_t)row, row, key);
 }
 
-/* grid ceil(n / (THREADS EACH)), block THREADS, 8 bytes of shared memory.  s: the digits are counted, or NULL. */
-/* sass: kernel=top_keep registers<=40 local=0 */
-__global__ static void top_keep(rows b, threshold t, uint32_t k, search *s, kept_list *out)
+/* grid (ceil(n / (THREADS EACH)), scores), block THREADS, no shared memory.  There is room for n entries; but for the
+ * count, nobody writes what is read of the state. */
+/* sass: kernel=top_rows registers<=48 local=0 */
+__global__ static void top_rows(sluice_top_state *state, rows b)
 {
-    uint32_t key[EACH], least = t.full ? t.worst.key : 1;
-    if (s) { /* the same for all threads */
-        uint32_t kth = choose(s, DIGITS, k).prefix;
-        least = kth > least ? kth : least;
-    }
-    int32_t first = (int32_t)blockIdx.x * THREADS * EACH + (int32_t)threadIdx.x;
+    sluice_top_state *t = &state[blockIdx.y];
+    const float *score = b.score[blockIdx.y];
+    uint32_t key[EACH], least = t->full ? t->worst.key : 1;
+    int64_t first = (int64_t)blockIdx.x * THREADS * EACH + threadIdx.x;
 #pragma unroll
     for (int e = 0; e < EACH; e++) { /* all loads before the first use */
-        int32_t i = first + e * THREADS;
-        key[e] = i < b.n ? ex_order_key(b.score[i]) : 0;
+        int64_t i = first + e * THREADS;
+        key[e] = i < b.n ? ex_order_key(score[i]) : 0;
     }
 #pragma unroll
     for (int e = 0; e < EACH; e++) { /* rows past the last have key 0: no lane leaves before the ballot */
-        int32_t i = first + e * THREADS;
-        append(out, key[e] >= least && keeps(b, t, i, key[e]), b, i, key[e]);
+        int64_t i = first + e * THREADS;
+        append(t, key[e] >= least && keeps(b, *t, i, key[e]), b, i, key[e]);
     }
 }
 
 /* ---- the host's part ---- */
 
-/* Device and host memory of one call. */
-struct room {
-    kept_list *device, *host;
-    search *digits;
-};
-
-static size_t list_bytes(int64_t n) { return offsetof(kept_list, rows) + (size_t)n * sizeof(kept); }
-
-static size_t early_bytes(int64_t n) { return list_bytes(n < EARLY ? n : (int64_t)EARLY); }
-
-/* Filters a piece; the number of kept rows is then known to the host, and the first of them. */
-static void filter(op_run &r, const rows &b, const sluice_top_state *t, const room &m, bool narrows)
+/* Pieces for which every buffer has room after a cut. */
+static void add_rows(op_run &r, sluice_top_state *state, int count, rows b, int64_t piece)
 {
-    dim3 grid = blocks(b.n, THREADS * EACH);
-    threshold limit = { t->worst, t->full, t->seed };
-    uint32_t k = narrows ? (uint32_t)t->k : 0;
-    if (!r.ok()) return;
-    r.check(cudaMemsetAsync(m.device, 0, offsetof(kept_list, rows), r.stream()));
-    if (narrows) r.check(cudaMemsetAsync(m.digits, 0, sizeof *m.digits, r.stream()));
-    for (int digits = 0; narrows && digits < DIGITS; digits++)
-        r.launch(top_count, grid, THREADS, 0, b, k, digits, m.digits);
-    r.launch(top_keep, grid, THREADS, 0, b, limit, k, narrows ? m.digits : nullptr, m.device);
-    r.check(cudaMemcpyAsync(m.host, m.device, early_bytes(b.n), cudaMemcpyDeviceToHost, r.stream()));
-    r.wait();
-}
-
-static void fetch_others(op_run &r, const room &m, int64_t n)
-{
-    size_t early = early_bytes(n), all = r.ok() ? list_bytes(m.host->count) : 0;
-    if (all <= early) return;
-    r.check(cudaMemcpyAsync((char *)m.host + early, (char *)m.device + early, all - early, cudaMemcpyDeviceToHost,
-                            r.stream()));
-    r.wait();
-}
-
-static void add_piece(op_run &r, const rows &b, sluice_top_state *t, const room &m)
-{
-    bool may_narrow = t->k < b.n, narrows = may_narrow && !t->full;
-    filter(r, b, t, m, narrows);
-    /* Where scores rise from piece to piece, nearly all rows come before the worst of the past. */
-    if (r.ok() && may_narrow && !narrows && m.host->count > 2 * t->k) filter(r, b, t, m, true);
-    fetch_others(r, m, b.n);
-    for (uint32_t j = 0; r.ok() && j < m.host->count; j++) {
-        const kept &e = m.host->rows[j];
-        top_add(t, top_entry(t->seed, e.id, b.first_row + e.i, e.key));
+    int64_t n = b.n;
+    for (int64_t i = 0; i < n; i += b.n) {
+        b.n = n - i < piece ? n - i : piece;
+        r.launch(top_shrink, count, CUTTERS, 0, state, b.n);
+        r.launch(top_rows, dim3(blocks(b.n, THREADS * EACH).x, (unsigned)count), THREADS, 0, state, b);
+        for (int j = 0; j < count; j++) b.score[j] += b.n;
+        if (b.ids) b.ids += b.n;
+        b.first_row += b.n;
     }
-    if (r.ok() && !t->full) top_cut(t); /* from here on there is a threshold */
+}
+
+static void add_all(op_run &r, const sluice_op_top_args *a, sluice_top_state *state, int64_t piece)
+{
+    int64_t n = a->n, word = a->first_row / 64, words = n ? (a->first_row + n - 1) / 64 - word + 1 : 0;
+    rows b = { {}, r.in(a->ids, n), a->skip ? r.in(a->skip + word, words) : nullptr, a->first_row, word * 64, n };
+    for (int j = 0; j < a->count; j += MOST) {
+        int count = a->count - j < MOST ? a->count - j : (int)MOST;
+        for (int i = 0; i < count && n; i++) b.score[i] = r.in(a->score[j + i], n);
+        add_rows(r, state + j, count, b, piece);
+        if (a->finish) r.launch(top_shrink, count, CUTTERS, 0, state + j, (int64_t)-1);
+    }
+}
+
+/* The host's tops go to the device and come back. */
+static sluice_status top_of_host(op_run &r, const sluice_op_top_args *a)
+{
+    std::vector<sluice_top_state> seat(a->state, a->state + a->count);
+    int64_t piece = a->n;
+    for (sluice_top_state &t : seat) {
+        if (t.capacity - t.k < piece) piece = t.capacity - t.k;
+        t.entries = r.inout(t.entries, t.capacity);
+    }
+    add_all(r, a, r.inout(seat.data(), a->count), piece);
+    (void)r.end();
+    r.wait(); /* also a deferred exec: seat is about to go */
+    for (int j = 0; j < a->count && r.ok(); j++) {
+        sluice_entry *entries = a->state[j].entries;
+        a->state[j] = seat[(size_t)j];
+        a->state[j].entries = entries;
+        if (a->finish) top_sort(entries, a->state[j].count);
+    }
+    return r.end();
 }
 
 sluice_status cuda_op_top(sluice_exec *x, const sluice_op_top_args *a)
 {
     op_run r(x, "top");
-    int64_t n = a->n, most = n < PIECE ? n : (int64_t)PIECE, word = a->first_row / 64;
-    int64_t words = n ? (a->first_row + n - 1) / 64 - word + 1 : 0;
-    const float *score = r.in(a->score, n);
-    const uint64_t *ids = r.in(a->ids, n), *skip = a->skip ? r.in(a->skip + word, words) : nullptr;
-    room m = { (kept_list *)r.scratch<char>((int64_t)list_bytes(most)), (kept_list *)x->scratch(x, list_bytes(most)),
-               r.scratch<search>(1) };
-    if (!m.host) return r.fail(SLUICE_E_MEMORY, "no memory for %lld rows", (long long)most);
-    for (int64_t i = 0; i < n && r.ok(); i += PIECE) {
-        rows b = { score + i, ids ? ids + i : nullptr,
-                   skip,      a->first_row + i,
-                   word * 64, (int32_t)(n - i < PIECE ? n - i : (int64_t)PIECE) };
-        add_piece(r, b, a->state, m);
-    }
-    if (r.ok() && a->finish) top_finish(a->state);
+    if (!cuda_owns(a->state)) return top_of_host(r, a);
+    add_all(r, a, r.inout(a->state, a->count), a->n);
     return r.end();
 }

@@ -1,5 +1,5 @@
-/* top_state.h - the running top of op top: its total order, and how a full buffer is cut back to its k best.  Host code
- * of both twins; the order is for GPUs too. */
+/* top_state.h - the running top of op top: its total order, for GPUs too, and how the CPU cuts a full buffer back to its k
+ * best. */
 #ifndef TOP_STATE_H
 #define TOP_STATE_H
 

@@ -1,4 +1,5 @@
-/* op_top.c - the running top against a full sort by the total order, over every way to cut the rows into blocks. */
+/* op_top.c - running tops against a full sort by the total order, over every way to cut the rows into blocks, one score or
+ * several at once, in host memory or a device's. */
 #include "harness.h"
 #include "exact.h"
 
@@ -52,41 +53,138 @@ static void fill(float *p, int64_t n, shape kind, uint64_t seed)
     }
 }
 
-static void one(int t, shape kind, int64_t n, int64_t k, int64_t block, int with_ids, int with_skip)
+enum { MOST_SCORES = 19 }; /* more than a GPU takes in one launch */
+
+/* Of several scores of the same rows; the j-th wants 1/(j+1) of k. */
+typedef struct several {
+    int count;
+    float *score[MOST_SCORES];
+    guarded entries[MOST_SCORES];
+    sluice_top_state state[MOST_SCORES];
+    sluice_entry *far[MOST_SCORES]; /* entries on a device */
+    sluice_top_state *far_state;
+} several;
+
+static void several_new(several *v, int count, shape kind, int64_t n, int64_t k, int64_t room, uint64_t seed)
 {
-    if (!case_is("%s %s n=%lld k=%lld block=%lld ids=%d skip=%d", tier_name(t), shape_names[kind], (long long)n,
-                 (long long)k, (long long)block, with_ids, with_skip))
+    *v = (several){ .count = count };
+    for (int j = 0; j < count; j++) {
+        sluice_top_state *t = &v->state[j];
+        v->score[j] = calloc((size_t)n + 1, sizeof(float));
+        fill(v->score[j], n, (shape)((kind + j) % SHAPES), (uint64_t)(n + k + j));
+        *t = (sluice_top_state){ .k = k / (j + 1) + (k < j + 1), .seed = seed };
+        t->capacity = 2 * t->k + room;
+        v->entries[j] = guarded_new((size_t)t->capacity * sizeof(sluice_entry), 0);
+        t->entries = v->entries[j].p;
+    }
+}
+
+static void several_free(several *v)
+{
+    for (int j = 0; j < v->count; j++) free(v->score[j]), guarded_free(&v->entries[j]);
+}
+
+/* Tops that stay in a device's memory from call to call. */
+static void send_tops(sluice *s, several *v)
+{
+    sluice_top_state seat[MOST_SCORES];
+    for (int j = 0; j < v->count; j++) {
+        void *p;
+        CHECK_OK(s, s->backend->alloc(&s->exec, (size_t)v->state[j].capacity * sizeof(sluice_entry), &p));
+        seat[j] = v->state[j];
+        seat[j].entries = v->far[j] = p;
+    }
+    void *p;
+    CHECK_OK(s, s->backend->alloc(&s->exec, sizeof seat, &p));
+    v->far_state = p;
+    CHECK_OK(s, s->backend->copy(&s->exec, p, seat, (size_t)v->count * sizeof *seat));
+}
+
+static void fetch_tops(sluice *s, several *v)
+{
+    for (int j = 0; j < v->count; j++) {
+        sluice_top_state *t = &v->state[j];
+        sluice_entry *entries = t->entries;
+        CHECK_OK(s, s->backend->copy(&s->exec, t, v->far_state + j, sizeof *t));
+        CHECK(t->count <= t->k, "%lld of %lld entries remain", (long long)t->count, (long long)t->k);
+        t->entries = entries;
+        CHECK_OK(s, s->backend->copy(&s->exec, entries, v->far[j], (size_t)t->count * sizeof *entries));
+        s->backend->release(&s->exec, v->far[j]);
+    }
+    s->backend->release(&s->exec, v->far_state);
+}
+
+static int by_place(const void *pa, const void *pb)
+{
+    const sluice_entry *x = pa, *y = pb;
+    row a = { ex_order_score(x->key), x->hash, x->id, x->row }, b = { ex_order_score(y->key), y->hash, y->id, y->row };
+    return order(&a, &b);
+}
+
+static void check_top(const sluice_top_state *t, const row *want, int64_t total)
+{
+    CHECK_NEAR((double)t->count, (double)(total < t->k ? total : t->k), 0, "count");
+    for (int64_t i = 0; i < t->count && i < total; i++) {
+        const sluice_entry *e = &t->entries[i];
+        CHECK(e->row == want[i].row && e->id == want[i].id && e->hash == want[i].hash,
+              "rank %lld is row %lld, wanted %lld", (long long)i, (long long)e->row, (long long)want[i].row);
+        CHECK(e->key == ex_order_key(want[i].score), "key of rank %lld", (long long)i);
+    }
+}
+
+typedef struct sizes {
+    int64_t n, k, block, room;
+} sizes;
+
+static void one(int t, shape kind, sizes z, int scores, int with_ids, int with_skip, int far)
+{
+    if (!case_is("%s %s n=%lld k=%lld block=%lld room=%lld scores=%d ids=%d skip=%d far=%d", tier_name(t),
+                 shape_names[kind], (long long)z.n, (long long)z.k, (long long)z.block, (long long)z.room, scores,
+                 with_ids, with_skip, far))
         return;
     const uint64_t seed = 99;
-    float *score = calloc((size_t)n + 1, sizeof *score);
+    int64_t n = z.n;
     uint64_t *ids = calloc((size_t)n + 1, sizeof *ids), *skip = calloc((size_t)n / 64 + 1, sizeof *skip);
     row *want = calloc((size_t)n + 1, sizeof *want);
-    fill(score, n, kind, (uint64_t)(n + k));
+    several v;
     rng r = { 5 };
     for (int64_t i = 0; i < n; i++) {
         ids[i] = rng_u64(&r);
         if (rng_u64(&r) % 3 == 0) skip[i / 64] |= 1ull << (i % 64);
     }
-    int64_t total = sorted(score, with_ids ? ids : NULL, with_skip ? skip : NULL, n, seed, want);
-    guarded entries = guarded_new((size_t)(2 * k + 64) * sizeof(sluice_entry), 0);
-    sluice_top_state state = { .entries = entries.p, .k = k, .capacity = 2 * k + 64, .seed = seed };
+    several_new(&v, scores, kind, n, z.k, z.room, seed);
     sluice *s = tier_open(t, 1);
-    for (int64_t i = 0; i < n || i == 0; i += block) {
-        int64_t rows = n - i < block ? n - i : block;
-        sluice_op_top_args a = { score + i,    with_ids ? ids + i : NULL, rows, i, with_skip ? skip : NULL, &state,
-                                 i + rows >= n };
+    if (far) send_tops(s, &v);
+    for (int64_t i = 0; i < n || i == 0; i += z.block) {
+        const float *score[MOST_SCORES];
+        for (int j = 0; j < scores; j++) score[j] = v.score[j] + i;
+        sluice_op_top_args a = { .count = scores,
+                                 .score = score,
+                                 .ids = with_ids ? ids + i : NULL,
+                                 .n = n - i < z.block ? n - i : z.block,
+                                 .first_row = i,
+                                 .skip = with_skip ? skip : NULL,
+                                 .state = far ? v.far_state : v.state,
+                                 .finish = n - i <= z.block };
         CHECK_OK(s, sluice_op_top(s, &a));
     }
-    CHECK_NEAR((double)state.count, (double)(total < k ? total : k), 0, "count");
-    for (int64_t i = 0; i < state.count && i < total; i++) {
-        const sluice_entry *e = &state.entries[i];
-        CHECK(e->row == want[i].row && e->id == want[i].id && e->hash == want[i].hash,
-              "rank %lld is row %lld, wanted %lld", (long long)i, (long long)e->row, (long long)want[i].row);
-        CHECK(e->key == ex_order_key(want[i].score), "key of rank %lld", (long long)i);
+    if (far) fetch_tops(s, &v);
+    for (int j = 0; j < scores; j++) {
+        int64_t total = sorted(v.score[j], with_ids ? ids : NULL, with_skip ? skip : NULL, n, seed, want);
+        if (far) qsort(v.state[j].entries, (size_t)v.state[j].count, sizeof(sluice_entry), by_place);
+        check_top(&v.state[j], want, total);
+        CHECK(guarded_ok(&v.entries[j]), "wrote past the entries of score %d", j);
     }
-    CHECK(guarded_ok(&entries), "wrote past the entries");
     sluice_close(s);
-    guarded_free(&entries), free(score), free(ids), free(skip), free(want);
+    several_free(&v), free(ids), free(skip), free(want);
+}
+
+static sluice_status top_of(sluice *s, const float *score, int64_t n, int64_t first_row, sluice_top_state *t,
+                            int finish)
+{
+    return sluice_op_top(
+        s, &(sluice_op_top_args){
+               .count = 1, .score = &score, .n = n, .first_row = first_row, .state = t, .finish = finish });
 }
 
 /* The first 100 of k = 200 are the picks of k = 100; finishing twice changes nothing; a finished state goes on. */
@@ -101,11 +199,11 @@ static void prefix_and_again(void)
     sluice_top_state a = { .entries = small, .k = 100, .capacity = 264, .seed = 1 },
                      b = { .entries = large, .k = 200, .capacity = 464, .seed = 1 };
     sluice_top_state c = { .entries = whole, .k = 100, .capacity = 264, .seed = 1 };
-    CHECK_OK(s, sluice_op_top(s, &(sluice_op_top_args){ score, NULL, N / 2, 0, NULL, &a, 1 }));
-    CHECK_OK(s, sluice_op_top(s, &(sluice_op_top_args){ score + N / 2, NULL, N / 2, N / 2, NULL, &a, 1 }));
-    CHECK_OK(s, sluice_op_top(s, &(sluice_op_top_args){ NULL, NULL, 0, N, NULL, &a, 1 }));
-    CHECK_OK(s, sluice_op_top(s, &(sluice_op_top_args){ score, NULL, N, 0, NULL, &b, 1 }));
-    CHECK_OK(s, sluice_op_top(s, &(sluice_op_top_args){ score, NULL, N, 0, NULL, &c, 1 }));
+    CHECK_OK(s, top_of(s, score, N / 2, 0, &a, 1));
+    CHECK_OK(s, top_of(s, score + N / 2, N / 2, N / 2, &a, 1));
+    CHECK_OK(s, top_of(s, NULL, 0, N, &a, 1));
+    CHECK_OK(s, top_of(s, score, N, 0, &b, 1));
+    CHECK_OK(s, top_of(s, score, N, 0, &c, 1));
     for (int i = 0; i < 100; i++)
         CHECK(small[i].row == large[i].row && small[i].row == whole[i].row, "rank %d: rows %lld %lld %lld", i,
               (long long)small[i].row, (long long)large[i].row, (long long)whole[i].row);
@@ -118,31 +216,52 @@ static void refusals(void)
     static sluice_entry e[66];
     float score[1] = { 1 };
     sluice *s = tier_open(0, 1);
-    sluice_top_state state = { .entries = e, .k = 2, .capacity = 66 };
-    sluice_op_top_args a = { score, NULL, 1, 0, NULL, &state, 0 };
+    sluice_top_state state[2] = { { .entries = e, .k = 1, .capacity = 66 }, { .entries = e, .k = 2, .capacity = 66 } };
+    sluice_op_top_args a = { .count = 2, .score = (const float *[]){ score, score }, .n = 1, .state = state };
     CHECK(sluice_op_top(s, &a) == SLUICE_E_SHAPE && strstr(sluice_error(s), "68"), "%s", sluice_error(s));
-    state.k = 0;
+    state[1].k = 0;
     CHECK(sluice_op_top(s, &a) == SLUICE_E_SHAPE, "%s", sluice_error(s));
-    state.k = 1, a.n = -1;
+    state[1].k = 1, a.n = -1;
+    CHECK(sluice_op_top(s, &a) == SLUICE_E_SHAPE, "%s", sluice_error(s));
+    a.n = 1, a.score = (const float *[]){ score, NULL };
+    CHECK(sluice_op_top(s, &a) == SLUICE_E_SHAPE, "%s", sluice_error(s));
+    a.count = 0;
     CHECK(sluice_op_top(s, &a) == SLUICE_E_SHAPE, "%s", sluice_error(s));
     sluice_close(s);
 }
 
+/* Whether tops can stay on a device. */
+static int has_memory(int t)
+{
+    sluice *s = tier_open(t, 1);
+    int has = s->backend->alloc != NULL;
+    sluice_close(s);
+    return has;
+}
+
 int main(int argc, char **argv)
 {
-    static const struct {
-        int64_t n, k, block;
-    } sizes[] = { { 0, 1, 1 },        { 1, 1, 1 },          { 1, 10, 1 },         { 70, 1, 7 },
-                  { 500, 3, 500 },    { 500, 100, 1 },      { 3000, 10, 999 }, /* then k near n */
-                  { 3000, 3000, 64 }, { 3000, 2999, 1000 }, { 20000, 1000, 4096 } };
+    static const sizes some[] = { { 0, 1, 1, 64 },          { 1, 1, 1, 64 },
+                                  { 1, 10, 1, 64 },         { 70, 1, 7, 64 },
+                                  { 500, 3, 500, 64 },      { 500, 100, 1, 64 },
+                                  { 3000, 10, 999, 1000 }, /* then k near n */
+                                  { 3000, 3000, 64, 64 },   { 3000, 2999, 1000, 1000 },
+                                  { 20000, 1000, 4096, 64 } };
     test_begin(argc, argv);
     for (int t = 0; t < tier_count(); t++)
         for (int kind = 0; kind < SHAPES; kind++)
-            for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-                one(t, (shape)kind, sizes[i].n, sizes[i].k, sizes[i].block, i % 2, (int)(i + (size_t)kind) % 2);
-    one(0, RANDOM, 300000, 100000, 65536, 1, 1);
-    one(0, EQUAL, 300000, 100000, 65536, 0, 0);
-    one(0, ASCENDING, (1 << 20) + 3000, 50, 1 << 21, 1, 1); /* more rows than a GPU filters at once */
+            for (size_t i = 0; i < sizeof some / sizeof *some; i++)
+                one(t, (shape)kind, some[i], 1, i % 2, (int)(i + (size_t)kind) % 2, 0);
+    for (int t = 0; t < tier_count(); t++)
+        for (int far = 0; far <= has_memory(t); far++) {
+            for (int kind = 0; kind < SHAPES; kind++)
+                one(t, (shape)kind, (sizes){ 6000, 700, 1500, 1500 }, 4, kind % 2, kind / 2 % 2, far);
+            one(t, RANDOM, (sizes){ 0, 5, 1, 64 }, 2, 0, 0, far);
+            one(t, MIXED, (sizes){ 900, 20, 200, 200 }, MOST_SCORES, 1, 1, far);
+        }
+    one(0, RANDOM, (sizes){ 300000, 100000, 65536, 64 }, 1, 1, 1, 0);
+    one(0, EQUAL, (sizes){ 300000, 100000, 65536, 65536 }, 1, 0, 0, 0);
+    one(0, ASCENDING, (sizes){ 200000, 50, 1 << 18, 1 << 14 }, 1, 1, 1, 0); /* cut again and again in one call */
     prefix_and_again();
     refusals();
     return test_end();

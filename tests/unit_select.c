@@ -196,7 +196,9 @@ static void fused_and_composed(void)
         CHECK_OK(s, sluice_op_score(
                         s, &(sluice_op_score_args){ .logits = logits, .temperature = 0.7f, .out.entropy = score }));
         sluice_top_state top = { .entries = entries, .k = 100, .capacity = 2 * 100 + 64, .seed = 1 };
-        CHECK_OK(s, sluice_op_top(s, &(sluice_op_top_args){ .score = score, .n = N, .state = &top, .finish = 1 }));
+        CHECK_OK(s, sluice_op_top(
+                        s, &(sluice_op_top_args){
+                               .count = 1, .score = (const float *[]){ score }, .n = N, .state = &top, .finish = 1 }));
         const sluice_pick *q = sluice_picks_get(p, 0);
         for (int i = 0; i < 100; i++) {
             CHECK(q[i].row == entries[i].row, "rank %d on %s", i, tier_name(t));

@@ -246,17 +246,24 @@ static sluice_status check_scan(sluice *s, const sluice_op_scan_args *a)
     return check_apart(s, "scan", &a->x, &a->logits);
 }
 
-static sluice_status check_top(sluice *s, const sluice_op_top_args *a)
+static sluice_status check_running(sluice *s, const sluice_top_state *t)
 {
-    const sluice_top_state *t = a->state;
-    REQUIRE(t && t->k >= 1 && t->k <= INT64_MAX / 128, E_SHAPE, "top: k is %lld, must be at least 1", t ? (ll)t->k : 0);
+    REQUIRE(t->k >= 1 && t->k <= INT64_MAX / 128, E_SHAPE, "top: k is %lld, must be at least 1", (ll)t->k);
     REQUIRE(t->entries && t->capacity >= 2 * t->k + 64, E_SHAPE, "top: room for %lld entries, k = %lld needs %lld",
             (ll)t->capacity, (ll)t->k, (ll)(2 * t->k + 64));
     REQUIRE(t->count >= 0 && t->count <= t->capacity, E_SHAPE, "top: count %lld is outside of capacity %lld",
             (ll)t->count, (ll)t->capacity);
+    return SLUICE_OK;
+}
+
+static sluice_status check_top(sluice *s, const sluice_op_top_args *a)
+{
+    REQUIRE(a->count >= 1 && a->state, E_SHAPE, "top: %d scores and no state", a->count);
     REQUIRE(a->n >= 0 && a->first_row >= 0 && a->first_row <= INT64_MAX - a->n, E_SHAPE,
             "top: rows %lld + %lld are not possible", (ll)a->first_row, (ll)a->n);
-    REQUIRE(a->score || !a->n, E_SHAPE, "top: the scores are missing");
+    for (int i = 0; i < a->count && a->n; i++) REQUIRE(a->score && a->score[i], E_SHAPE, "top: the scores are missing");
+    if (s->backend->owns && s->backend->owns(a->state)) return SLUICE_OK; /* checked before they were copied there */
+    for (int i = 0; i < a->count; i++) CHECKED(check_running(s, &a->state[i]));
     return SLUICE_OK;
 }
 

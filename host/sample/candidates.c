@@ -23,7 +23,7 @@ static int compare(const void *x, const void *y)
 
 void entries_sort(sluice_entry *e, int64_t n) { qsort(e, (size_t)n, sizeof *e, compare); }
 
-static bool by_op(const candidates *c) { return !c->rules.group && !c->rules.classes; }
+bool candidates_are_top(const candidates *c) { return !c->rules.group && !c->rules.classes; }
 static bool keeps_all(const candidates *c) { return c->rules.group && c->rules.classes; }
 
 static sluice_status resize(sluice *s, candidates *c, int64_t capacity)
@@ -51,10 +51,10 @@ sluice_status candidates_init(sluice *s, candidates *c, const pick_rules *rules)
     *c = (candidates){ .rules = *rules, .top = { .k = rules->k, .seed = rules->seed } };
     if (c->rules.room <= 0) c->rules.room = ROOM;
     int64_t room = c->rules.room;
-    if (by_op(c) && room < ROOM_OF_OP) room = ROOM_OF_OP;
+    if (candidates_are_top(c) && room < ROOM_OF_OP) room = ROOM_OF_OP;
     if (rules->k > (INT64_MAX - room) / 2)
         return sluice_fail(s, SLUICE_E_MEMORY, "%lld picks do not fit in memory", (long long)rules->k);
-    TRY(resize(s, c, (by_op(c) ? 2 * rules->k : rules->k) + room));
+    TRY(resize(s, c, (candidates_are_top(c) ? 2 * rules->k : rules->k) + room));
     if (rules->group) TRY_NEW(c->taken, NEW(s, rules->group_count, int64_t));
     if (rules->classes) {
         TRY_NEW(c->turn, NEW(s, rules->classes, int64_t));
@@ -136,10 +136,14 @@ static sluice_status top_op(sluice *s, const sluice_op_top_args *a)
 sluice_status candidates_add(sluice *s, candidates *c, const float *score, const float *prediction, const uint64_t *ids,
                              int64_t n, int64_t first_row, const uint64_t *skip)
 {
-    if (by_op(c))
-        return top_op(s,
-                      &(sluice_op_top_args){
-                          .score = score, .ids = ids, .n = n, .first_row = first_row, .skip = skip, .state = &c->top });
+    if (candidates_are_top(c))
+        return top_op(s, &(sluice_op_top_args){ .count = 1,
+                                                .score = &score,
+                                                .ids = ids,
+                                                .n = n,
+                                                .first_row = first_row,
+                                                .skip = skip,
+                                                .state = &c->top });
     for (int64_t i = 0; i < n; i++) {
         int64_t row = first_row + i;
         sluice_entry e = { .row = row, .id = ids ? ids[i] : (uint64_t)row, .key = ex_order_key(score[i]) };
@@ -157,21 +161,21 @@ sluice_status candidates_add(sluice *s, candidates *c, const float *score, const
 
 sluice_status candidates_offer(sluice *s, candidates *c, const sluice_entry *e)
 {
-    if (!by_op(c)) return add_one(s, c, e);
+    if (!candidates_are_top(c)) return add_one(s, c, e);
     if (c->top.k > 0) top_add(&c->top, *e);
     return SLUICE_OK;
 }
 
 sluice_status candidates_settle(sluice *s, candidates *c)
 {
-    if (by_op(c)) return top_op(s, &(sluice_op_top_args){ .state = &c->top, .finish = 1 });
+    if (candidates_are_top(c)) return top_op(s, &(sluice_op_top_args){ .count = 1, .state = &c->top, .finish = 1 });
     reduce(c, false);
     return SLUICE_OK;
 }
 
 sluice_status candidates_finish(sluice *s, candidates *c)
 {
-    if (by_op(c)) return candidates_settle(s, c);
+    if (candidates_are_top(c)) return candidates_settle(s, c);
     reduce(c, true);
     if (c->top.count > c->top.k) c->top.count = c->top.k;
     return SLUICE_OK;

@@ -45,6 +45,7 @@ sluice_status candidates_add(sluice *s, candidates *c, const float *score, const
 sluice_status candidates_offer(sluice *s, candidates *c, const sluice_entry *e);
 /* Cut to what may still be picked: c->top.entries are then a function of the rows seen.  More may be added. */
 sluice_status candidates_settle(sluice *s, candidates *c);
+bool candidates_are_top(const candidates *c); /* without modifiers: the first k of the order */
 /* The picks in order: c->top.entries [c->top.count]. */
 sluice_status candidates_finish(sluice *s, candidates *c);
 

@@ -74,6 +74,7 @@ void lane_close(sluice *s, lane *l)
 {
     if (!l->place.backend) return;
     place was = place_go(s, &l->place);
+    tops_release(s, &l->tops);
     release_buffers(s, l); /* device memory is only given back by a device that is done */
     place_back(s, was);
     if (l->device) exec_free(s, &l->place.exec);
@@ -82,26 +83,53 @@ void lane_close(sluice *s, lane *l)
 
 /* ---- a block ---- */
 
+/* What the source writes of the piece: where tops are kept, scores to the device. */
+static source_out outputs(const lane *l)
+{
+    source_out out = source_out_from(&l->src, l->out, l->first);
+    for (int j = 0; j < COLUMN_COUNT && l->tops.plan; j++) *scores_column(&out.scores, (column)j) = l->tops.column[j];
+    return out;
+}
+
+static sluice_status begin_piece(sluice *s, lane *l)
+{
+    sluice_status st = SLUICE_OK;
+    source_out out = outputs(l), wanted = source_out_from(&l->src, l->out, l->first);
+    sluice_view x = sluice_rows_of(l->x, l->first, l->count);
+    TRY(bring_piece(s, l, &x));
+    TRY(source_begin(s, &l->src, x, &out));
+    for (int j = 0; j < COLUMN_COUNT && l->tops.plan; j++) {
+        float *to = scores_get(&wanted.scores, (column)j);
+        if (to) TRY(dev_copy(s, to, l->tops.column[j], (size_t)l->count * sizeof *to));
+    }
+out:
+    return st;
+}
+
+/* Tops come last: a piece that failed is begun anew, and no row may be added twice. */
 static sluice_status end_piece(sluice *s, lane *l)
 {
-    if (l->x.rows == 0) return SLUICE_OK;
-    source_out out = source_out_from(&l->src, l->out, l->first);
-    sluice_status st = exec_wait(s, SLUICE_OK);
-    return st ? st : source_end(s, &l->src, &out);
+    sluice_status st = SLUICE_OK;
+    source_out out = outputs(l);
+    if (l->count == 0) return SLUICE_OK;
+    TRY(exec_wait(s, SLUICE_OK));
+    TRY(source_end(s, &l->src, &out));
+    if (l->tops.plan) TRY(tops_add(s, &l->tops, l->first_row + l->first, l->count));
+    l->first += l->count, l->count = 0;
+out:
+    return st;
 }
 
 /* Leaves the last piece under way. */
 static sluice_status begin_pieces(sluice *s, lane *l)
 {
     sluice_status st = SLUICE_OK;
-    for (int64_t i = 0; i < l->x.rows; i += l->piece) {
-        sluice_view x = sluice_rows_of(l->x, i, l->x.rows - i < l->piece ? l->x.rows - i : l->piece);
-        source_out out = source_out_from(&l->src, l->out, i);
-        if (i > 0) TRY(end_piece(s, l));
-        TRY(bring_piece(s, l, &x));
-        TRY(source_begin(s, &l->src, x, &out));
-        l->first = i;
-        if (x.rows == l->x.rows - i) break; /* piece may be INT64_MAX */
+    while (l->first < l->x.rows) {
+        int64_t left = l->x.rows - l->first;
+        l->count = left < l->piece ? left : l->piece;
+        TRY(begin_piece(s, l));
+        if (l->count == left) break;
+        TRY(end_piece(s, l));
     }
 out:
     return st;
@@ -144,11 +172,12 @@ static void end_work(sluice *s, const lane *l)
     if (--s->at_work[l->unit].lanes == 0) s->usage.busy[l->unit] += clock_seconds() - s->at_work[l->unit].since;
 }
 
-sluice_status lane_start(sluice *s, lane *l, sluice_view x, const source_out *out)
+sluice_status lane_start(sluice *s, lane *l, int64_t first_row, sluice_view x, const source_out *out)
 {
     begin_work(s, l);
     place was = place_go(s, &l->place);
-    l->x = x, l->out = *out;
+    l->first_row = first_row, l->x = x, l->out = *out;
+    l->first = l->count = 0;
     sluice_status st = begin_or_halve(s, l, begin_pieces(s, l));
     place_back(s, was);
     if (st) end_work(s, l); /* nobody will finish it */
@@ -172,6 +201,6 @@ sluice_status lane_finish(sluice *s, lane *l)
 
 sluice_status lane_score(sluice *s, lane *l, sluice_view x, const source_out *out)
 {
-    sluice_status st = lane_start(s, l, x, out);
+    sluice_status st = lane_start(s, l, 0, x, out);
     return st ? st : lane_finish(s, l);
 }

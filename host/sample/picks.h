@@ -27,7 +27,8 @@ struct sluice_picks {
     char inputs_hash[17];
     json_t *inputs; /* for the manifest */
     json_t *run;
-    checkpoint kept; /* of the scan; goes when the picks are written */
+    checkpoint kept;   /* of the scan; goes when the picks are written */
+    double bytes_back; /* from devices to the host, of the scan */
 };
 
 /* One list as csv at path ("-": stdout), without a manifest; hash (may be NULL) gets XXH3-64 of the bytes. */

@@ -1,11 +1,15 @@
 /* pool_scan.c - see pool_scan.h.
  *
- *     reader ─▶ block ─▶ lane ─▶ columns ─▶ strategies' fill ─▶ take()
+ *     reader ─▶ block ─▶ lane ─▶ columns ─▶ strategies' fill ─▶ candidates, take()
  *                       (GPU)   [column][rows]   [strategy][rows]
+ *                         └─▶ tops of the scores that are a column, on the device ─▶ candidates
  *
  * A lane (lane.h) is where blocks are scored: the CPU, or one of two streams of a GPU, so that one copies while the other
  * computes.  A block goes to whichever lane is free, into the next of a ring of tasks, and leaves the ring in row order:
  * a device that is ahead of the others may run on until the ring is full.  On a CPU there is one lane and one task.
+ *
+ * What a lane on a device can order itself (tops.h) does not come to the host: of such a score only the first blocks do,
+ * until it is seen to vary.  A lane without room for tops leaves all to the host.
  *
  * Blocks hold at most BLOCK_ROWS rows, so that the columns stay small beside the features, and every value is
  * row-local: how the pool was cut, and who scored a piece of it, decides nothing. */
@@ -21,13 +25,16 @@
 enum { BLOCK_ROWS = 1 << 16, LANES_EACH = 2, TASKS_EACH = 2, MAX_LANES = LANES_EACH * MAX_DEVICES };
 /* A device holds a lane's rows, once more with rows as ops like them, and what else an op needs, of each of its lanes. */
 enum { DEVICE_SHARE = 4 * LANES_EACH };
+enum { TOPS_SHARE = 4 };     /* of a device's memory that tops may take, where there are any */
 enum { PIN_UNIT = 2 << 20 }; /* from here on memory begins and ends with a page of its own, and can be pinned */
 
 typedef struct task {
-    block in;       /* owner NULL: not the reader's */
-    source_out out; /* what is read of it */
-    float **facts;  /* out.facts */
-    lane *lane;     /* at work on it; NULL: done */
+    block in;             /* owner NULL: not the reader's */
+    source_out out;       /* what is read of it */
+    sluice_scores column; /* memory for the columns of out */
+    float **facts;        /* out.facts */
+    lane *lane;           /* at work on it; NULL: done */
+    bool topped;          /* the lane has added it to its tops */
 } task;
 
 typedef struct scanner {
@@ -47,11 +54,89 @@ typedef struct scanner {
     char *memory; /* outputs of all tasks */
     size_t memory_bytes;
     bool pinned;
-    float **score;  /* [strategies][rows of a block] */
-    float **fitted; /* [scorers][rows of a block] */
+    unsigned reads;  /* READS() of all columns */
+    unsigned wanted; /* by the host, in every block */
+    top_plan plan;   /* what lanes on devices keep */
+    float **score;   /* [strategies][rows of a block] */
+    float **fitted;  /* [scorers][rows of a block] */
     bool logits;
     progress progress;
 } scanner;
+
+/* ---- tops on devices ---- */
+
+/* Whether lanes may keep the i-th strategy's top. */
+static bool plannable(const scanner *z, int i, column *from)
+{
+    const pool_scan *scan = z->scan;
+    return z->lane[0].device && scan->src->kind == SOURCE_HEAD && scan->state->tops && scan->state->tops[i].top.k > 0 &&
+           candidates_are_top(&scan->state->tops[i]) && strategy_is_column(&scan->strategies[i], from);
+}
+
+static sluice_status plan_tops(sluice *s, scanner *z)
+{
+    sluice_status st = SLUICE_OK;
+    pool_scan *scan = z->scan;
+    top_plan *p = &z->plan;
+    *p = (top_plan){ .ids = scan->pool->ids, .skip = scan->skip };
+    TRY_NEW(p->to, NEW(s, scan->count, candidates *));
+    TRY_NEW(p->from, NEW(s, scan->count, column));
+    z->wanted = scan->columns;
+    for (int i = 0; i < scan->count; i++) {
+        unsigned reads = strategy_reads(&scan->strategies[i]);
+        z->reads |= reads;
+        if (plannable(z, i, &p->from[p->count])) p->to[p->count++] = &scan->state->tops[i];
+        else z->wanted |= reads;
+    }
+    z->reads |= z->wanted;
+out:
+    return st;
+}
+
+static bool planned(const scanner *z, int i)
+{
+    for (int j = 0; j < z->plan.count; j++)
+        if (z->plan.to[j] == &z->scan->state->tops[i]) return true;
+    return false;
+}
+
+static void open_tops(sluice *s, scanner *z, int64_t rows)
+{
+    z->plan.rows = rows;
+    size_t bytes = z->plan.count ? tops_bytes(&z->plan, z->reads) : 0;
+    for (int i = 0; i < z->lanes && bytes; i++) {
+        lane *l = &z->lane[i];
+        place was = place_go(s, &l->place);
+        bool fits = bytes <= s->backend->memory(l->place.exec.device) / (TOPS_SHARE * LANES_EACH);
+        if (!fits || tops_init(s, &l->tops, &z->plan, z->reads)) {
+            log_line(s, SLUICE_DEBUG, "cuda:%d has no room for %zu bytes of tops, so that scores come back",
+                     l->place.exec.device, bytes);
+            s->error[0] = 0;
+        }
+        place_back(s, was);
+    }
+}
+
+static sluice_status bring_tops_home(sluice *s, scanner *z)
+{
+    sluice_status st = SLUICE_OK;
+    for (int i = 0; i < z->lanes && !st; i++) {
+        place was = place_go(s, &z->lane[i].place);
+        if (z->lane[i].tops.plan) st = tops_bring_home(s, &z->lane[i].tops, &z->scan->bytes_back);
+        place_back(s, was);
+    }
+    return st;
+}
+
+/* The columns of a block that come to the host. */
+static unsigned columns_back(const scanner *z, const lane *l)
+{
+    unsigned back = z->wanted;
+    if (!l->tops.plan) return z->reads;
+    for (int i = 0; i < z->scan->count; i++)
+        if (!z->scan->state->seen[i].varies) back |= strategy_reads(&z->scan->strategies[i]);
+    return back;
+}
 
 /* ---- outputs ---- */
 
@@ -67,13 +152,14 @@ static void *carve(char *memory, size_t *used, int64_t count, size_t size)
     return memory ? memory + at : NULL;
 }
 
-static size_t lay_out(scanner *z, unsigned reads, int64_t rows)
+static size_t lay_out(scanner *z, int64_t rows)
 {
     size_t used = 0;
     for (int64_t i = 0; i < z->tasks; i++) {
         source_out *o = &z->task[i].out;
         for (int j = 0; j < COLUMN_COUNT; j++)
-            if (reads >> j & 1) *scores_column(&o->scores, (column)j) = carve(z->memory, &used, rows, sizeof(float));
+            if (z->reads >> j & 1)
+                *scores_column(&z->task[i].column, (column)j) = carve(z->memory, &used, rows, sizeof(float));
         for (int j = 0; j < z->scan->src->scorer_count * SCORER_FACTS; j++) {
             int64_t width = z->scan->src->scorers[j / SCORER_FACTS].facts[j % SCORER_FACTS];
             z->task[i].facts[j] = width ? carve(z->memory, &used, rows, (size_t)width * sizeof(float)) : NULL;
@@ -92,7 +178,7 @@ static void pin_outputs(sluice *s, scanner *z)
     s->error[0] = 0;
 }
 
-static sluice_status outputs_new(sluice *s, scanner *z, unsigned reads, int64_t rows)
+static sluice_status outputs_new(sluice *s, scanner *z, int64_t rows)
 {
     sluice_status st = SLUICE_OK;
     int scorers = z->scan->src->scorer_count;
@@ -101,10 +187,10 @@ static sluice_status outputs_new(sluice *s, scanner *z, unsigned reads, int64_t 
         TRY_NEW(z->task[i].facts, NEW(s, scorers * SCORER_FACTS, float *));
         z->task[i].out.facts = z->task[i].facts;
     }
-    z->memory_bytes = lay_out(z, reads, rows);
+    z->memory_bytes = lay_out(z, rows);
     if (z->lane[0].device) z->memory_bytes = (z->memory_bytes + PIN_UNIT - 1) / PIN_UNIT * PIN_UNIT;
     TRY_NEW(z->memory, RAW(s, (int64_t)z->memory_bytes, char));
-    lay_out(z, reads, rows);
+    lay_out(z, rows);
     pin_outputs(s, z);
     TRY_NEW(z->score, NEW(s, z->scan->count + 1, float *));
     for (int i = 0; i < z->scan->count; i++) TRY_NEW(z->score[i], RAW(s, rows, float));
@@ -122,6 +208,7 @@ static void outputs_release(sluice *s, scanner *z)
     if (z->pinned) s->backend->unpin(&s->exec, z->memory);
     mem_free(z->score);
     mem_free(z->fitted);
+    mem_free(z->plan.to), mem_free(z->plan.from);
     mem_free(z->memory);
     mem_free(z->task);
 }
@@ -144,13 +231,10 @@ sluice_status quarantine_check(sluice *s, const quarantine *q, const sluice_pool
                        "mend the features, or allow more with --max-bad");
 }
 
-/* A row is bad when its own values are, or when they make no finite logits. */
 static void collect_bad(quarantine *q, const block_facts *f)
 {
-    const float *probe = NULL;
-    for (int j = 0; j < COLUMN_COUNT && !probe; j++) probe = f->column[j];
     for (int64_t i = 0; i < f->rows; i++)
-        if (f->bad[i] || (probe && probe[i] != probe[i])) quarantine_add(q, f->first_row + i);
+        if (f->bad[i]) quarantine_add(q, f->first_row + i);
 }
 
 /* ---- a block ---- */
@@ -186,8 +270,11 @@ static sluice_status feed(sluice *s, scanner *z, int i)
         z->end = !resident_at(s, z->taken + 1);
     }
     z->taken++;
-    z->work[i] = t, t->lane = l;
-    TRY(lane_start(s, l, t->in.view, &t->out));
+    z->work[i] = t, t->lane = l, t->topped = l->tops.plan != NULL;
+    unsigned back = columns_back(z, l);
+    for (int j = 0; j < COLUMN_COUNT; j++)
+        *scores_column(&t->out.scores, (column)j) = back >> j & 1 ? scores_get(&t->column, (column)j) : NULL;
+    TRY(lane_start(s, l, t->in.first_row, t->in.view, &t->out));
 out:
     return st;
 }
@@ -211,8 +298,35 @@ void warn_of_constants(sluice *s, const scan_state *v, const strategy *strategie
                      strategies[i].text, (double)v->seen[i].first);
 }
 
+/* The i-th strategy's score of a block. */
+static sluice_status use_score(sluice *s, scanner *z, const task *t, int i, const block_facts *f)
+{
+    pool_scan *scan = z->scan;
+    const strategy *st = &scan->strategies[i];
+    column from;
+    bool kept = t->topped && planned(z, i);
+    if (kept && strategy_is_column(st, &from) && !f->column[from]) return SLUICE_OK;
+    st->kind->fill(st, f, z->score[i]);
+    seen_add(&scan->state->seen[i], z->score[i], f->rows);
+    if (kept || !scan->state->tops) return SLUICE_OK;
+    return candidates_add(s, &scan->state->tops[i], z->score[i], f->column[COLUMN_PREDICTION], f->ids, f->rows,
+                          f->first_row, scan->skip);
+}
+
+/* What came of a block from a device. */
+static double bytes_back(const scanner *z, const task *t)
+{
+    const source *src = z->scan->src;
+    int64_t floats = t->out.logits ? src->classes : 0;
+    for (int j = 0; j < COLUMN_COUNT; j++) floats += scores_get(&t->out.scores, (column)j) != NULL;
+    for (int j = 0; j < src->scorer_count * SCORER_FACTS; j++)
+        floats += src->scorers[j / SCORER_FACTS].facts[j % SCORER_FACTS];
+    return (double)t->in.rows * (double)(1 + (size_t)floats * sizeof(float));
+}
+
 static sluice_status use(sluice *s, scanner *z, const task *t)
 {
+    sluice_status st = SLUICE_OK;
     pool_scan *scan = z->scan;
     end_scorers(s, z, t);
     block_facts f = { .first_row = t->in.first_row,
@@ -224,11 +338,13 @@ static sluice_status use(sluice *s, scanner *z, const task *t)
                       .threads = s->threads,
                       .ids = scan->pool->ids ? scan->pool->ids + t->in.first_row : NULL };
     for (int j = 0; j < COLUMN_COUNT; j++) f.column[j] = scores_get(&t->out.scores, (column)j);
-    for (int i = 0; i < scan->count; i++) scan->strategies[i].kind->fill(&scan->strategies[i], &f, z->score[i]);
-    for (int i = 0; i < scan->count; i++) seen_add(&scan->state->seen[i], z->score[i], f.rows);
+    if (z->lane[0].device) scan->bytes_back += bytes_back(z, t);
     collect_bad(&scan->state->bad, &f);
-    sluice_status st = quarantine_check(s, &scan->state->bad, scan->pool, scan->max_bad);
-    return st ? st : scan->take(s, scan->user, &(scan_block){ f, z->score, t->out.logits });
+    TRY(quarantine_check(s, &scan->state->bad, scan->pool, scan->max_bad));
+    for (int i = 0; i < scan->count; i++) TRY(use_score(s, z, t, i, &f));
+    if (scan->take) TRY(scan->take(s, scan->user, &(scan_block){ f, z->score, t->out.logits }));
+out:
+    return st;
 }
 
 /* The oldest task leaves the ring. */
@@ -256,6 +372,7 @@ static sluice_status settle(sluice *s, scanner *z)
 {
     sluice_status st = SLUICE_OK;
     while (z->delivered < z->taken) TRY(deliver(s, z));
+    TRY(bring_tops_home(s, z));
     TRY(spans_add(s, &z->scan->state->done, (span){ z->settled, z->known }));
     z->settled = z->known;
     z->scan->state->bytes += (int64_t)(bytes_read(z) - z->noted);
@@ -358,16 +475,18 @@ static sluice_status open_reader(sluice *s, scanner *z)
         size_t bytes = s->backend->memory(s->device[i]);
         if (bytes < room) room = bytes;
     }
+    if (z->plan.count) room -= room / TOPS_SHARE;
     plan.pinned = true;
     plan.block_bytes = room / DEVICE_SHARE + 1;
     return reader_open(s, z->scan->src->pool, &plan, &z->reader);
 }
 
+/* Rows of the longest block on the devices. */
 static int64_t longest(const sluice *s)
 {
     int64_t rows = 0;
     const resident_block *b;
-    for (int64_t i = 0; (b = resident_at(s, i)); i++)
+    for (int64_t i = 0; s->resident && (b = resident_at(s, i)); i++)
         if (b->view.rows > rows) rows = b->view.rows;
     return rows;
 }
@@ -378,19 +497,19 @@ static sluice_status open_all(sluice *s, scanner *z)
 {
     sluice_status st = SLUICE_OK;
     pool_scan *scan = z->scan;
-    unsigned reads = scan->columns;
-    for (int i = 0; i < scan->count; i++) reads |= strategy_reads(&scan->strategies[i]);
     z->logits = scan->logits;
     for (int i = 0; i < scan->src->scorer_count; i++)
         z->logits |= (scan->src->scorers[i].kind->wants & WANTS_LOGITS) != 0;
     TRY(open_lanes(s, z));
-    if (is_whole(z) && resident_whole(s, scan->src->pool)) {
-        TRY(outputs_new(s, z, reads, longest(s)));
-    } else {
+    TRY(plan_tops(s, z));
+    int64_t rows = longest(s);
+    if (!is_whole(z) || !resident_whole(s, scan->src->pool)) {
         TRY(open_reader(s, z));
         while (z->lanes > reader_slots(z->reader)) lane_close(s, &z->lane[--z->lanes]); /* each holds a block */
-        TRY(outputs_new(s, z, reads, reader_block_rows(z->reader)));
+        rows = reader_block_rows(z->reader);
     }
+    open_tops(s, z, rows);
+    TRY(outputs_new(s, z, rows));
 out:
     return st;
 }

@@ -1,4 +1,5 @@
-/* pool_scan.h - the one read of a pool: blocks of rows come in, columns of scores go to whoever wants them. */
+/* pool_scan.h - the one read of a pool: blocks of rows come in, columns of scores go to whoever wants them, or
+ * the first rows by each score are kept. */
 #ifndef POOL_SCAN_H
 #define POOL_SCAN_H
 
@@ -24,19 +25,22 @@ typedef struct pool_scan {
     int64_t labelled;
     double max_bad; /* share of rows; 1: any number */
     span range;     /* rows to scan; {0}: all */
+    /* Whoever wants the columns, or NULL. */
     sluice_status (*take)(sluice *s, void *user, const scan_block *b);
-    /* Called every keep_s seconds, and before the scan ends with E_CANCELLED: state is then what take saw.  NULL: never. */
+    /* Called every keep_s seconds, and before the scan ends with E_CANCELLED: state is then of the rows that take saw.  NULL: never. */
     sluice_status (*keep)(sluice *s, void *user);
     double keep_s;
     void *user;
-    const char *task; /* for progress */
+    const uint64_t *skip; /* rows that no top takes, as op top has it */
+    const char *task;     /* for progress */
     /* NULL, or where the caller tells of several scans, begun and ended there; before: rows done in earlier ones. */
     progress *progress;
     int64_t before;
-    /* in and out: rows that are done are not read again */
+    /* in and out: rows that are done are not read again; the scan adds its rows to the tops, if there are any */
     scan_state *state;
     /* out */
     double bytes, seconds; /* of this call */
+    double bytes_back;     /* from devices to the host */
 } pool_scan;
 
 /* Fails with E_DATA as soon as more than max_bad of all rows scored NaN; the message names the first. */

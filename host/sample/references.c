@@ -88,14 +88,15 @@ sluice_status references_draw(sluice *s, const references *r, row_set *set)
     TRY_NEW(top.entries, RAW(s, top.capacity, sluice_entry));
     for (int64_t first = 0; first < pool->rows; first += PIECE) {
         int64_t n = pool->rows - first < PIECE ? pool->rows - first : PIECE;
-        TRY(sluice_op_top(s, &(sluice_op_top_args){ .score = zero,
+        TRY(sluice_op_top(s, &(sluice_op_top_args){ .count = 1,
+                                                    .score = (const float *[]){ zero },
                                                     .ids = pool->ids ? pool->ids + first : NULL,
                                                     .n = n,
                                                     .first_row = first,
                                                     .skip = r->out->bits,
                                                     .state = &top }));
     }
-    TRY(sluice_op_top(s, &(sluice_op_top_args){ .state = &top, .finish = 1 }));
+    TRY(sluice_op_top(s, &(sluice_op_top_args){ .count = 1, .state = &top, .finish = 1 }));
     set->n = top.count;
     set->entry = top.entries, top.entries = NULL;
 out:

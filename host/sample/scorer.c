@@ -130,7 +130,7 @@ void scorer_end(const sluice *s, const scorer *q, const scorer_rows *r, float *o
             int64_t last = r->n - i < END_ROWS ? r->n : i + END_ROWS;
             q->kind->end(q, r, i, last, out);
             for (int64_t j = i; j < last; j++)
-                if (r->bad[j]) out[j] = ex_nan();
+                if (r->bad[j] == ROW_BAD) out[j] = ex_nan();
         }
         fp_leave(fp);
     }

@@ -59,7 +59,7 @@ typedef struct scorer_rows {
     const float *logits;        /* [n, classes], where wanted */
     int classes;
     const float *column[COLUMN_COUNT];
-    const uint8_t *bad; /* [n] */
+    const uint8_t *bad; /* [n] ROW_BAD: scores NaN */
 } scorer_rows;
 
 struct scorer_kind {

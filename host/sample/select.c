@@ -265,18 +265,6 @@ out:
 
 /* ---- scan ---- */
 
-sluice_status selection_take(sluice *s, void *user, const scan_block *b)
-{
-    sluice_status st = SLUICE_OK;
-    selection *e = user;
-    const block_facts *f = &b->facts;
-    for (int i = 0; i < e->count; i++)
-        TRY(candidates_add(s, &e->candidates[i], b->score[i], f->column[COLUMN_PREDICTION], f->ids, f->rows,
-                           f->first_row, e->out.bits));
-out:
-    return st;
-}
-
 static bool needs_scan(const selection *e)
 {
     for (int i = 0; i < e->count; i++)
@@ -357,7 +345,7 @@ static sluice_status scan(sluice *s, selection *e)
                        .labelled = e->labelled,
                        .max_bad = e->a.max_bad,
                        .range = range_of(e),
-                       .take = selection_take,
+                       .skip = e->out.bits,
                        .keep = e->p->kept.path ? selection_keep : NULL,
                        .keep_s = e->p->kept.every_s,
                        .user = e,
@@ -368,6 +356,7 @@ static sluice_status scan(sluice *s, selection *e)
     TRY(comm_agree(s, fit_scorers(s, e)));
     if (comm_size(s) > 1) return selection_scan_shared(s, e, &scan);
     TRY(pool_scan_run(s, &scan));
+    e->p->bytes_back = scan.bytes_back;
     if (scan.keep && scan.seconds >= scan.keep_s) TRY(selection_keep(s, e)); /* what follows takes its time too */
 out:
     return st;
@@ -479,7 +468,7 @@ static sluice_status draw(sluice *s, selection *e)
         TRY(read_picked(s, e));
         e->p->info.scanned = e->picked + bad.count;
         for (int64_t i = 0; i < e->picked; i++) {
-            if (!e->bad[i]) continue;
+            if (e->bad[i] != ROW_BAD) continue;
             again = true;
             exclusions_add(&bad, e->row[i]);
             e->out.bits[e->row[i] / 64] |= (uint64_t)1 << (e->row[i] % 64);
@@ -628,6 +617,7 @@ static json_t *describe_run(sluice *s, const sluice_picks *p)
                             "rows_per_second", (double)p->info.scanned / seconds, "bytes_per_second",
                             p->info.bytes / seconds, "threads", s->threads, "reader", reader_backend());
     if (run) manifest_place(s, run);
+    if (run && on_device(s)) json_object_set_new(run, "bytes_back", json_real(p->bytes_back));
     return run;
 }
 

@@ -36,10 +36,9 @@ typedef struct selection {
 
 /* *out_picks: of the selection e->pool, e->a (e->part_files). */
 sluice_status selection_run(sluice *s, selection *e, sluice_picks **out_picks);
-bool selection_scans(const selection *e);                              /* else it is drawn from hashes, or empty */
-sluice_status selection_start(sluice *s, selection *e);                /* e->state knows nothing */
-sluice_status selection_take(sluice *s, void *e, const scan_block *b); /* a scan's take */
-sluice_status selection_keep(sluice *s, void *e);                      /* a scan's keep: the checkpoint */
+bool selection_scans(const selection *e);               /* else it is drawn from hashes, or empty */
+sluice_status selection_start(sluice *s, selection *e); /* e->state knows nothing */
+sluice_status selection_keep(sluice *s, void *e);       /* a scan's keep: the checkpoint */
 /* shared_scan.c: the same for several ranks; the root's state then knows all rows of scan->range. */
 sluice_status selection_scan_shared(sluice *s, selection *e, pool_scan *scan);
 

@@ -36,9 +36,8 @@ static bool is_due(const shared *h)
 static sluice_status take(sluice *s, void *user, const scan_block *b)
 {
     shared *h = user;
-    sluice_status st = selection_take(s, h->e, b);
-    if (!st) st = deal_poll(s, &h->deal);
-    return st;
+    (void)b;
+    return deal_poll(s, &h->deal);
 }
 
 /* A scan that is stopped leaves its state in order if somebody wants to keep it. */
@@ -159,6 +158,7 @@ sluice_status selection_scan_shared(sluice *s, selection *e, pool_scan *scan)
         TRY(come_together(s, &h, stopped, &left));
     }
     progress_end(s, &h.progress);
+    e->p->bytes_back = scan->bytes_back; /* this rank's */
 out:
     spans_release(&h.known);
     return st;

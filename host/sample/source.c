@@ -184,20 +184,42 @@ static const float *some_column(const sluice_scores *out)
     return NULL;
 }
 
+static bool far(const sluice *s, const void *p) { return on_device(s) && s->backend->owns(p); }
+
+/* Of a column that the host does not see a byte a row comes back, ROW_BAD for what may be that or ROW_UNSCORED. */
+static sluice_status find_unscored(sluice *s, const float *column, int64_t n, uint8_t *bad)
+{
+    if (far(s, column)) return find_bad(s, sluice_rows((void *)(uintptr_t)column, SLUICE_F32, n, 1), bad);
+    return SLUICE_OK;
+}
+
+/* Which rows that have no score hold a NaN or an infinity themselves. */
+static sluice_status find_bad_among(sluice *s, sluice_view x, uint8_t *bad)
+{
+    sluice_status st = SLUICE_OK;
+    uint8_t *own = NULL;
+    TRY_NEW(own, NEW(s, x.rows, uint8_t));
+    if (on_device(s)) TRY(exec_wait(s, find_bad(s, x, own)));
+    for (int64_t i = 0; i < x.rows; i++) {
+        if (!bad[i]) continue;
+        if (!on_device(s)) TRY(find_bad(s, sluice_rows_of(x, i, 1), own + i));
+        bad[i] = own[i] ? ROW_BAD : ROW_UNSCORED;
+    }
+out:
+    mem_free(own);
+    return st;
+}
+
 /* Scores of a row whose features hold a NaN or an infinity are NaN (head.h), so only rows that scored NaN are looked at
  * again to tell which of them have finite features.  On a device a call for each would cost more than all rows
  * together. */
 static sluice_status find_bad_behind(sluice *s, const source *src, const source_out *out)
 {
     const float *probe = some_column(&out->scores);
-    sluice_status st = SLUICE_OK;
-    memset(out->bad, 0, (size_t)src->x.rows);
-    for (int64_t i = 0; i < src->x.rows && !st; i++) {
-        if (probe[i] == probe[i]) continue;
-        if (!on_device(s)) st = find_bad(s, sluice_rows_of(src->x, i, 1), out->bad + i);
-        else return exec_wait(s, find_bad(s, src->x, out->bad));
-    }
-    return st;
+    size_t n = (size_t)src->x.rows;
+    if (!far(s, probe))
+        for (size_t i = 0; i < n; i++) out->bad[i] = probe[i] != probe[i] ? ROW_BAD : 0;
+    return memchr(out->bad, ROW_BAD, n) ? find_bad_among(s, src->x, out->bad) : SLUICE_OK;
 }
 
 /* The rows of a model's outputs as f32 logits. */
@@ -240,6 +262,7 @@ sluice_status source_begin(sluice *s, source *src, sluice_view x, const source_o
         TRY(widen(s, src, &src->x));
     if (src->kind != SOURCE_HEAD || !some_column(&out->scores)) TRY(find_bad(s, src->x, out->bad));
     if (src->kind == SOURCE_HEAD) TRY(head_scan(s, src->head, src->x, &out->scores, out->logits));
+    if (src->kind == SOURCE_HEAD) TRY(find_unscored(s, some_column(&out->scores), src->x.rows, out->bad));
     if (outputs) TRY(begin_outputs(s, src, out));
     TRY(begin_facts(s, src, out));
 out:
@@ -249,7 +272,12 @@ out:
 sluice_status source_end(sluice *s, source *src, const source_out *out)
 {
     bool head = src->kind == SOURCE_HEAD;
+    const float *probe = some_column(&out->scores);
     if (out->logits && (!head || on_device(s))) /* a head on the CPU has done so */
         quarantine_logits(out->logits, src->x.rows, src->classes, NULL);
-    return head && some_column(&out->scores) ? find_bad_behind(s, src, out) : SLUICE_OK;
+    if (!probe) return SLUICE_OK;
+    if (head) return find_bad_behind(s, src, out);
+    for (int64_t i = 0; i < src->x.rows; i++)
+        if (!out->bad[i] && probe[i] != probe[i]) out->bad[i] = ROW_UNSCORED;
+    return SLUICE_OK;
 }

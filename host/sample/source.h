@@ -33,13 +33,13 @@ void source_release(sluice *s, source *src);
 /* Where its rows are scored: here, or where there is no product, on the CPU, which is nearer to them than any device. */
 place source_place(const sluice *s, const source *src);
 
-/* What is wanted of a block; all of it the host's. */
+/* What is wanted of a block; all of it the host's, but for the scores of a head, which may be the device's. */
 typedef struct source_out {
     sluice_scores scores; /* those not NULL; 7fc00000 in every column of a row without finite logits */
     float *logits;        /* [rows, classes] or NULL */
     float *const *facts;  /* [SCORER_FACTS * scorers] of each scorer (scorer.h), or NULL: no ops of theirs */
     int64_t facts_from;   /* the row of facts that the first row's go to */
-    uint8_t *bad;         /* [rows] 1 where the row's own values hold a NaN or an infinity */
+    uint8_t *bad;         /* [rows] 0, ROW_BAD, or where scores are wanted ROW_UNSCORED */
 } source_out;
 
 /* Rows x of src->pool.  Row-local: the same bits whatever rows come along.  In two halves: on a deferred exec its wait()

@@ -223,6 +223,13 @@ static column column_read(unsigned reads)
     return (column)j;
 }
 
+bool strategy_is_column(const strategy *st, column *out)
+{
+    if (st->kind->fill != fill_column) return false;
+    *out = column_read(st->kind->reads);
+    return true;
+}
+
 void fill_column(const strategy *st, const block_facts *b, float *out)
 {
     const float *from = b->column[column_read(strategy_scores_by(st)->reads)];

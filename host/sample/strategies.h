@@ -18,13 +18,19 @@ typedef enum column {
 #define READS(column) (1u << (column))
 #define READS_ITS_SCORE (1u << COLUMN_COUNT) /* power-SCORE: what SCORE reads */
 
+/* Why a row is not scored. */
+enum {
+    ROW_BAD = 1,     /* its own values hold a NaN or an infinity */
+    ROW_UNSCORED = 2 /* they do not, but its logits do, or its probabilities are no distribution */
+};
+
 /* What a strategy sees of a block. */
 typedef struct block_facts {
     int64_t first_row, rows;
     const uint64_t *ids;               /* [rows], or NULL: id = row */
     const float *column[COLUMN_COUNT]; /* [rows] each; NULL: not computed */
     const float *const *fitted;        /* [scorers][rows] */
-    const uint8_t *bad;                /* [rows] 1: the row holds a NaN or an infinity; NULL: not looked at */
+    const uint8_t *bad;                /* [rows] ROW_BAD, ROW_UNSCORED or 0; NULL: not looked at */
     uint64_t seed;
     int64_t labelled; /* rows labelled so far: a new round draws anew */
     int threads;
@@ -81,7 +87,8 @@ struct strategy {
 /* "margin,power-margin:beta=2".  E_USAGE: unknown name or parameter, bad value, one asked for twice. */
 sluice_status strategies_parse(sluice *s, const char *text, strategy **out_list, int *out_count);
 sluice_status strategy_parse(sluice *s, const char *text, size_t length, strategy *out);
-unsigned strategy_reads(const strategy *st); /* columns of the scan, for its filter */
+unsigned strategy_reads(const strategy *st);              /* columns of the scan, for its filter */
+bool strategy_is_column(const strategy *st, column *out); /* its score is a column of the scan as it is */
 bool strategy_needs_head(const strategy *st);
 /* "auto" becomes the strategy that it stands for; its text stays.  classes 0: not known, then labels are few. */
 void strategy_resolve(strategy *st, int64_t labelled, int classes, bool has_scores);

@@ -163,7 +163,58 @@ scores() {
     done
 }
 
-for part in devices blocks schedules memory faults resident scores; do
+# pick_to FOLDER OPTIONS...: lists become files, a mix one of them.
+pick_to() {
+    rm -rf "$1" && mkdir "$1" && "${pick[@]}" "${@:2}" --out "$1/${mix:+mix.csv}" && [ -z "$mix" ] || mv "$1/mix.manifest.json" "$1/manifest.json"
+}
+
+# tops_like WHAT POOL OPTIONS...: all files as the CPU writes them, for several devices and schedules.
+tops_like() {
+    local pick=("$sluice" select "$2.npy" --head big.safetensors --same-ids --max-bad 0.1 --seed 3 --quiet --force --mem-mib 1 "${@:3}") n
+    pick_to want --devices cpu 2>/dev/null || wrong "$1: the CPU picks nothing"
+    for n in 1:late 2:host 3:shuffle:5 8:stream; do
+        SLUICE_SIMT_DEVICES=${n%%:*} SLUICE_SIMT_SCHEDULE=${n#*:} pick_to got --devices all 2>err || { wrong "$1, $n: $(cat err)"; continue; }
+        for file in want/*; do
+            case $file in
+            *.json) cmp <(facts want) <(facts got) >&2 || wrong "$1, $n: the manifest" ;;
+            *) same "$file" "got/${file#want/}" "$1, $n, ${file#want/}" ;;
+            esac
+        done
+        # Columns come back of the first blocks alone, a byte a row, and the tops.
+        checks=$((checks + 1))
+        bytes=$(sed -n 's/.*"bytes_back": \([0-9]*\).*/\1/p' got/manifest.json)
+        [ "${bytes:-0}" -ge 20000 ] && { [ "$back" = all ] || [ "$bytes" -le $((20000 + ${n%%:*} * back)) ]; } || wrong "$1, $n: ${bytes:-no} bytes came back"
+    done
+}
+
+# Tops on the devices: many rows, so that buffers are cut back; ties; whatever rows may not be picked or have an id of text.
+tops() {
+    local rows=20000 back mix=
+    "$make" npy big.npy rows=$rows width=36 noise=2 nan=0,17,9000,19999
+    "$make" npy ties.npy rows=$rows width=36 noise=0 nan=5,6,7
+    "$make" labels big.csv rows=$rows every=100
+    "$make" ids big.txt rows=$rows
+    "$make" groups big.groups rows=$rows
+    "$make" ids out.txt rows=500 first=7000
+    "$sluice" train big.npy --labels big.csv --out big.safetensors --quiet --devices cpu 2>/dev/null
+    local columns=(--strategy least-confidence,margin,ratio,entropy,energy)
+    back=130000
+    tops_like "all scores" big "${columns[@]}" -k 40 --labels big.csv
+    tops_like "ids of text" big "${columns[@]}" -k 100 --ids big.txt --exclude out.txt
+    back=all
+    tops_like "buffers cut back" big "${columns[@]}" -k 1000 --labels big.csv
+    tops_like "buffers cut back less" big --strategy margin,entropy,energy -k 3000
+    tops_like "as many as there are" big "${columns[@]}" -k 19500 --labels big.csv
+    tops_like "ties" ties "${columns[@]}" -k 500 --ids big.txt
+    tops_like "ties of rows" ties "${columns[@]}" -k 500
+    tops_like "among others" big --strategy margin,power-margin,random,entropy -k 300
+    mix=1 tops_like "a mix" big --mix margin:60,random:20,entropy:20 -k 500 --labels big.csv
+    tops_like "balance" big --strategy margin,energy --balance -k 300
+    tops_like "groups" big --strategy margin,energy --group big.groups --per-group 2 -k 300 --ids big.txt
+    tops_like "apart" big --strategy margin,ratio --dedupe 0.3 -k 20
+}
+
+for part in devices blocks schedules memory faults resident scores tops; do
     wanted=$([ $# = 0 ] && echo 1)
     for word in "$@"; do case $part in *$word*) wanted=1 ;; esac done
     [ "$wanted" = 1 ] && $part

@@ -94,7 +94,8 @@ static sluice_status take_piece(self_training *z, int64_t first, int64_t n, floa
         z->confident += sure && !is_labelled(z, first + i);
         score[i] = sure ? 0 : NAN;
     }
-    return sluice_op_top(z->s, &(sluice_op_top_args){ .score = score,
+    return sluice_op_top(z->s, &(sluice_op_top_args){ .count = 1,
+                                                      .score = (const float *[]){ score },
                                                       .ids = pool->ids ? pool->ids + first : NULL,
                                                       .n = n,
                                                       .first_row = first,
@@ -126,7 +127,7 @@ static sluice_status find_sure(self_training *z)
         TRY(progress_step(s, &g, first + n, (double)(first + n) * (double)pool->width * sizeof *x));
     }
     progress_end(s, &g);
-    TRY(sluice_op_top(s, &(sluice_op_top_args){ .state = &z->sure, .finish = 1 }));
+    TRY(sluice_op_top(s, &(sluice_op_top_args){ .count = 1, .state = &z->sure, .finish = 1 }));
 out:
     mem_free(row), mem_free(confidence), mem_free(x);
     return st;

@@ -695,7 +695,7 @@ static void committee_rules(void)
     } bad[] = { { wide, "bald", "head 1 takes 12 features, head 2 13", SLUICE_E_SHAPE },
                 { more, "bald", "head 1 has 3, head 2 4", SLUICE_E_SHAPE },
                 { renamed, "flips", "class 1 of head 1 is", SLUICE_E_SHAPE },
-                { h[1], "bald:passes=3", "heads of the committee", SLUICE_E_USAGE },
+                { h[1], "bald:passes=3", "committee's heads", SLUICE_E_USAGE },
                 { h[1], "margin,entropy", "no strategy asks", SLUICE_E_USAGE } };
     mem_free(renamed->names[1]), renamed->names[1] = mem_text(s, "other");
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

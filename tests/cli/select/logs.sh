@@ -11,7 +11,7 @@ sluice select pool.npy --strategy random -k 3 --quiet --out quiet.csv
 make npy wide.npy rows=200000 width=8
 make labels labels.csv rows=200000 every=1000
 sluice train wide.npy --labels labels.csv --l2 1 --out head.safetensors --quiet
-SLURM_JOB_ID=77 SLUICE_HEARTBEAT_S=0.01 sluice score wide.npy --head head.safetensors --score margin --out scores.npy --log json 2>log
+SLURM_JOB_ID=77 SLUICE_HEARTBEAT_S=0.01 sluice score wide.npy --head head.safetensors --score margin,bald:passes=100 --out scores.npy --log json 2>log
 python3 -c '
 import json
 lines = [json.loads(line) for line in open("log")]

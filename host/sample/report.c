@@ -311,7 +311,7 @@ static json_t *json_summary(sluice *s, const report *r)
         if (c->self_trained) json_object_set_new(q, "self_trained", json_real(self));
         json_array_append_new(strategies, q);
     }
-    if (compare_strategies(s, c, -1, &list, &count)) count = 0;
+    if (compare_strategies(s, c, -1, &list, &count)) return json_decref(strategies), NULL;
     json_t *pairs = compare_json(c, list, count);
     mem_free(list);
     return json_pack("{s:I, s:i, s:i, s:f, s:o, s:o}", "test_rows", (json_int_t)c->test_rows, "seeds", c->seeds,

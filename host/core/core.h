@@ -129,6 +129,9 @@ sluice_status outfile_write(sluice *s, outfile *f, const void *data, size_t byte
 sluice_status outfile_printf(sluice *s, outfile *f, const char *format, ...) __attribute__((format(printf, 3, 4)));
 sluice_status outfile_commit(sluice *s, outfile *f); /* f is freed also on failure */
 void outfile_abort(outfile *f);                      /* NULL allowed; removes the temporary */
+sluice_status outfile_end(sluice *s, outfile *f,
+                          sluice_status st); /* commit where st is OK, else abort; what comes of it */
+sluice_status file_write(sluice *s, const char *path, const void *data, size_t bytes); /* a whole file, replaced */
 sluice_status file_read(sluice *s, const char *path, int64_t limit, char **out_text,
                         int64_t *out_bytes); /* whole small file, zero-terminated */
 sluice_status file_make_folder(sluice *s, const char *path);

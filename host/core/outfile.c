@@ -230,6 +230,20 @@ void outfile_abort(outfile *f)
     outfile_leave(f);
 }
 
+sluice_status outfile_end(sluice *s, outfile *f, sluice_status st)
+{
+    if (!st) return outfile_commit(s, f);
+    outfile_abort(f);
+    return st;
+}
+
+sluice_status file_write(sluice *s, const char *path, const void *data, size_t bytes)
+{
+    outfile *f;
+    sluice_status st = outfile_open(s, path, true, &f);
+    return st ? st : outfile_end(s, f, outfile_write(s, f, data, bytes));
+}
+
 void outfile_leave(outfile *f)
 {
     if (!f) return;

@@ -342,9 +342,8 @@ sluice_status safetensors_write(sluice *s, const char *path, bool force, const s
     TRY(outfile_write(s, f, head, 8));
     TRY(outfile_write(s, f, text, strlen(text)));
     for (int i = 0; i < count; i++) TRY(outfile_write(s, f, tensors[order[i]].data, tensors[order[i]].bytes));
-    st = outfile_commit(s, f), f = NULL;
 out:
-    outfile_abort(f);
+    st = outfile_end(s, f, st);
     mem_free(text), mem_free(order);
     return st;
 }

@@ -97,7 +97,6 @@ sluice_status identity_check(sluice *s, const char *path, const json_t *theirs, 
 sluice_status sealed_write(sluice *s, const char *path, const json_t *identity, const void *body, size_t bytes)
 {
     sluice_status st = SLUICE_OK;
-    outfile *f = NULL, *whole;
     packer p = { 0 };
     char *text = identity ? json_dumps(identity, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
     if (!text) FAIL(E_MEMORY, "out of memory for '%s'", path);
@@ -111,12 +110,8 @@ sluice_status sealed_write(sluice *s, const char *path, const json_t *identity, 
     if (bytes) memcpy(p.data + head, body, bytes);
     p.used = head + bytes;
     put_i64(&p, (int64_t)hash_bytes(p.data, p.used, 0));
-    TRY(outfile_open(s, path, true, &f));
-    TRY(outfile_write(s, f, p.data, p.used));
-    whole = f, f = NULL;
-    TRY(outfile_commit(s, whole));
+    TRY(file_write(s, path, p.data, p.used));
 out:
-    outfile_abort(f);
     mem_free(p.data);
     free(text);
     return st;

@@ -69,12 +69,8 @@ sluice_status curve_write(sluice *s, const curve *c, const char *path)
                            curve_decimal(3, p->seconds).text, c->self_trained ? "," : "",
                            c->self_trained ? curve_decimal(6, p->self_trained).text : ""));
     }
-    outfile *whole = f;
-    f = NULL;
-    TRY(outfile_commit(s, whole));
 out:
-    outfile_abort(f);
-    return st;
+    return outfile_end(s, f, st);
 }
 
 void curve_needs(const int64_t *labels, const double *accuracy, int n, double wanted, char out[32])

@@ -256,7 +256,7 @@ static sluice_status write_one(sluice *s, const joined *j, const char *name, pri
     char *text = NULL, *path;
     TRY_NEW(path, mem_format(s, "%s/%s", j->folder, name));
     TRY(print_text(s, j, print, &text));
-    TRY(page_write(s, path, text));
+    TRY(file_write(s, path, text, strlen(text)));
 out:
     mem_free(path);
     free(text);

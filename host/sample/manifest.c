@@ -188,11 +188,8 @@ sluice_status manifest_write(sluice *s, const char *path, json_t *m)
     TRY(outfile_open(s, path, true, &f));
     TRY(outfile_write(s, f, text, strlen(text)));
     TRY(outfile_write(s, f, "\n", 1));
-    outfile *whole = f;
-    f = NULL;
-    TRY(outfile_commit(s, whole));
 out:
-    outfile_abort(f);
+    st = outfile_end(s, f, st);
     free(text);
     return st;
 }

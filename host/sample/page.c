@@ -62,17 +62,3 @@ char *page_take(sluice *s, FILE *f, char **text)
     sluice_fail(s, SLUICE_E_MEMORY, "out of memory for the report");
     return NULL;
 }
-
-sluice_status page_write(sluice *s, const char *path, const char *text)
-{
-    sluice_status st = SLUICE_OK;
-    outfile *f = NULL;
-    TRY(outfile_open(s, path, true, &f));
-    TRY(outfile_write(s, f, text, strlen(text)));
-    outfile *whole = f;
-    f = NULL;
-    TRY(outfile_commit(s, whole));
-out:
-    outfile_abort(f);
-    return st;
-}

@@ -11,6 +11,5 @@ void page_begin(FILE *f, const char *title);
 void page_end(FILE *f, const char *command); /* NULL: not told */
 /* Closes f, an open_memstream() on text; NULL: it did not hold everything. */
 char *page_take(sluice *s, FILE *f, char **text);
-sluice_status page_write(sluice *s, const char *path, const char *text); /* a whole file */
 
 #endif

@@ -340,12 +340,8 @@ sluice_status report_classes(sluice *s, const report *r, const char *path)
             TRY(outfile_printf(s, f, "%s,%llu,%d,%d,%lld,%s\n", p->strategy, (unsigned long long)p->seed, p->round, j,
                                (long long)r->balance[at], known ? curve_decimal(6, r->recall[at]).text : ""));
         }
-    outfile *whole = f;
-    f = NULL;
-    TRY(outfile_commit(s, whole));
 out:
-    outfile_abort(f);
-    return st;
+    return outfile_end(s, f, st);
 }
 
 static void put_tex_text(FILE *f, const char *p)

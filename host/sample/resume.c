@@ -92,7 +92,7 @@ sluice_status round_keep(sluice *s, simulation *e, const curve_point *p, const p
     TRY_NEW(path, path_of(s, e, p));
     text = j ? json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
     if (!text) FAIL(E_MEMORY, "out of memory for a finished round");
-    TRY(page_write(s, path, text));
+    TRY(file_write(s, path, text, strlen(text)));
     e->finished++;
 out:
     free(text);

@@ -186,10 +186,10 @@ static sluice_status write_reports(sluice *s, simulation *e, const char *table)
     TRY_NEW(summary, report_json(s, &r));
     TRY_NEW(html, report_html(s, &r));
     TRY(report_classes(s, &r, e->path[OUT_CLASSES]));
-    TRY(page_write(s, e->path[OUT_TABLE], table));
-    TRY(page_write(s, e->path[OUT_TEX], tex));
-    TRY(page_write(s, e->path[OUT_SUMMARY], summary));
-    TRY(page_write(s, e->path[OUT_REPORT], html));
+    TRY(file_write(s, e->path[OUT_TABLE], table, strlen(table)));
+    TRY(file_write(s, e->path[OUT_TEX], tex, strlen(tex)));
+    TRY(file_write(s, e->path[OUT_SUMMARY], summary, strlen(summary)));
+    TRY(file_write(s, e->path[OUT_REPORT], html, strlen(html)));
 out:
     mem_free(tex), mem_free(summary), mem_free(html);
     return st;

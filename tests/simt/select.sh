@@ -2,18 +2,9 @@
 # select.sh SLUICE TOOL_MAKE PLUGIN_DIR [WORD...] - the program end to end on emulated GPUs: the CPU's picks byte for byte,
 # whatever the number of devices, the order in which their streams run, the size of blocks and the memory they find.
 # A WORD picks the parts whose name contains it.
+# shellcheck disable=SC2154 # lib.sh sets sluice, make, checks, failed
 set -u
-[ $# -ge 3 ] || { sed -n '2,4p' "$0"; exit 2; }
-sluice=$(realpath -e "$1") && make=$(realpath -e "$2") && SLUICE_PLUGIN_DIR=$(realpath -e "$3") || exit 2
-shift 3
-export SLUICE_PLUGIN_DIR LC_ALL=C OMP_NUM_THREADS=1
-unset SLUICE_CPU SLUICE_READER "${!SLUICE_SIMT_@}"
-folder=$(mktemp -d) || exit 1
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-failed=0 checks=0
-
-wrong() { echo "WRONG: $*" >&2; failed=$((failed + 1)); }
+. "$(dirname "$(realpath "$0")")/lib.sh"
 
 # same WANT GOT WHAT...
 same() {
@@ -31,9 +22,6 @@ equal() {
     for list in margin power-entropy; do same "cpu-$1-$2/$list.csv" got/$list.csv "$1, $2, $3, $list"; done
     cmp <(facts "cpu-$1-$2") <(facts got) >&2 || wrong "$1, $2, $3: the manifest"
 }
-
-# What a manifest says but for the run: inputs, hashes, counts, rows not scored.
-facts() { sed '/^  "run"/,$d' "$1/manifest.json"; }
 
 rows=6000
 "$make" npy f32.npy rows=$rows width=36 nan=17,4000
@@ -214,10 +202,4 @@ tops() {
     tops_like "apart" big --strategy margin,ratio --dedupe 0.3 -k 20
 }
 
-for part in devices blocks schedules memory faults resident scores tops; do
-    wanted=$([ $# = 0 ] && echo 1)
-    for word in "$@"; do case $part in *$word*) wanted=1 ;; esac done
-    [ "$wanted" = 1 ] && $part
-done
-echo "$checks checks, $failed wrong"
-[ $failed = 0 ] && [ $checks -gt 0 ]
+run_parts devices blocks schedules memory faults resident scores tops

@@ -2,18 +2,9 @@
 # strategies.sh SLUICE TOOL_MAKE PLUGIN_DIR [WORD...] - every strategy of the table on emulated GPUs: the CPU's picks byte for
 # byte, whatever the number of devices, their memory, and the order in which their streams run.
 # A WORD picks the parts whose name contains it.
+# shellcheck disable=SC2154 # lib.sh sets sluice, make, checks, failed
 set -u
-[ $# -ge 3 ] || { sed -n '2,4p' "$0"; exit 2; }
-sluice=$(realpath -e "$1") && make=$(realpath -e "$2") && SLUICE_PLUGIN_DIR=$(realpath -e "$3") || exit 2
-shift 3
-export SLUICE_PLUGIN_DIR LC_ALL=C OMP_NUM_THREADS=1
-unset SLUICE_CPU SLUICE_READER "${!SLUICE_SIMT_@}"
-folder=$(mktemp -d) || exit 1
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-failed=0 checks=0
-
-wrong() { echo "WRONG: $*" >&2; failed=$((failed + 1)); }
+. "$(dirname "$(realpath "$0")")/lib.sh"
 
 # same_files WANT GOT WHAT: the same files with the same bytes, but for what a manifest says of the run.
 same_files() {
@@ -23,7 +14,7 @@ same_files() {
         [ "$(wc -l <"$file")" -gt 2 ] || wrong "$3: nothing in $file"
         cmp "$file" "$2/${file##*/}" >&2 || wrong "$3: ${file##*/}"
     done
-    cmp <(sed '/^  "run"/,$d' "$1/manifest.json") <(sed '/^  "run"/,$d' "$2/manifest.json") >&2 || wrong "$3: the manifest"
+    cmp <(facts "$1") <(facts "$2") >&2 || wrong "$3: the manifest"
 }
 
 # picks OUT HEAD STRATEGIES POOL OPTIONS...
@@ -147,10 +138,4 @@ programs() {
     done
 }
 
-for part in one devices memory modifiers copies programs; do
-    wanted=$([ $# = 0 ] && echo 1)
-    for word in "$@"; do case $part in *$word*) wanted=1 ;; esac done
-    [ "$wanted" = 1 ] && $part
-done
-echo "$checks checks, $failed wrong"
-[ $failed = 0 ] && [ $checks -gt 0 ]
+run_parts one devices memory modifiers copies programs

@@ -11,6 +11,7 @@ sluice_status checkpoint_init(sluice *s, checkpoint *c, const char *folder, cons
                               double every_s)
 {
     sluice_status st = SLUICE_OK;
+    if (!identity) return sluice_fail(s, SLUICE_E_MEMORY, "out of memory for a checkpoint");
     *c = (checkpoint){ .identity = json_incref(identity), .every_s = every_s > 0 ? every_s : EVERY_S };
     TRY_NEW(c->folder, mem_text(s, folder));
     TRY_NEW(c->path, mem_format(s, "%s/%s.state", folder, name));

@@ -84,6 +84,7 @@ sluice_status identity_check(sluice *s, const char *path, const json_t *theirs, 
 {
     difference d = { .path = "" };
     char there[SHOWN], here[SHOWN];
+    if (!mine) return sluice_fail(s, SLUICE_E_MEMORY, "out of memory for what '%s' belongs to", path);
     if (!json_is_object(theirs)) return sluice_fail(s, SLUICE_E_FORMAT, "'%s' does not say what it belongs to", path);
     if (!differ(theirs, mine, &d)) return SLUICE_OK;
     const char *name = strncmp(d.path, "inputs ", 7) == 0 ? d.path + 7 : d.path;

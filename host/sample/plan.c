@@ -4,13 +4,14 @@
  * scan's.  Each is a window in every third of the pool, and is over after PROBE_S seconds. */
 #include "plan.h"
 #include "lane.h"
+#include "pool_scan.h"
 #include "reader.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
-enum { WINDOWS = 3, PROBE_BYTES = 192 << 20, LANES_OF_A_DEVICE = 2 };
+enum { WINDOWS = 3, PROBE_BYTES = 192 << 20 };
 static const double probe_s = 0.5;
 
 typedef struct probe {
@@ -35,7 +36,7 @@ static sluice_status run_window(sluice *s, const sluice_pool *pool, probe *p, in
     sluice_status st = SLUICE_OK;
     reader *r = NULL;
     double began = clock_seconds();
-    reader_plan plan = { .first_row = first, .rows = rows, .mem_bytes = s->mem_bytes / 8 * 7, .max_rows = 1 << 16 };
+    reader_plan plan = { .first_row = first, .rows = rows, .mem_bytes = reader_share(s), .max_rows = BLOCK_ROWS };
     if (rows == 0) return SLUICE_OK;
     TRY(reader_open(s, pool, &plan, &r));
     p->buffers = (double)reader_memory(r);
@@ -83,7 +84,7 @@ static sluice_status measure(sluice *s, const plan_facts *f, sluice_plan *out)
     if (reads.seconds > 0) out->read_rate = reads.bytes / reads.seconds;
     if (scores.seconds > 0) out->scan_rate = (double)scores.rows / scores.seconds;
     out->memory += reads.buffers;
-    if (l.device) out->devices = s->devices, out->device_memory = 2 * LANES_OF_A_DEVICE * reads.buffers;
+    if (l.device) out->devices = s->devices, out->device_memory = 2 * LANES_EACH * reads.buffers;
 out:
     lane_close(s, &l);
     mem_free(scores.score);

@@ -22,7 +22,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BLOCK_ROWS = 1 << 16, LANES_EACH = 2, TASKS_EACH = 2, MAX_LANES = LANES_EACH * MAX_DEVICES };
+enum { TASKS_EACH = 2, MAX_LANES = LANES_EACH * MAX_DEVICES };
 /* A device holds a lane's rows, once more with rows as ops like them, and what else an op needs, of each of its lanes. */
 enum { DEVICE_SHARE = 4 * LANES_EACH };
 enum { TOPS_SHARE = 4 };     /* of a device's memory that tops may take, where there are any */
@@ -466,7 +466,7 @@ static sluice_status open_reader(sluice *s, scanner *z)
 {
     reader_plan plan = { .first_row = z->gap.first,
                          .rows = z->gap.end - z->gap.first,
-                         .mem_bytes = s->mem_bytes / 8 * 7,
+                         .mem_bytes = reader_share(s),
                          .max_rows = most_rows(s, z),
                          .held = z->lanes };
     if (!z->lane[0].device) return reader_open(s, z->scan->src->pool, &plan, &z->reader);

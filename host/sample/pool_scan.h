@@ -6,6 +6,12 @@
 #include "scan_state.h"
 #include "source.h"
 
+enum { BLOCK_ROWS = 1 << 16 }; /* of a block at most */
+enum { LANES_EACH = 2 };       /* of a device: one copies while the other computes */
+
+/* Of the memory for a scan, what its reader may take. */
+static inline size_t reader_share(const sluice *s) { return s->mem_bytes / 8 * 7; }
+
 /* A block after scoring; valid during the call that gets it. */
 typedef struct scan_block {
     block_facts facts;

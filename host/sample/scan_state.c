@@ -29,8 +29,6 @@ void scan_state_release(scan_state *v)
     *v = (scan_state){ 0 };
 }
 
-bool scan_state_complete(const scan_state *v) { return spans_rows(&v->done) == v->rows; }
-
 /* ---- what single rows add ---- */
 
 /* Mostly the row is behind all others. */
@@ -222,5 +220,35 @@ sluice_status scan_state_merge(sluice *s, scan_state *v, const sluice_pool *pool
     if (u.broken || u.used != u.size) st = malformed(s, "it ends too early or too late");
 out:
     spans_release(&theirs);
+    return st;
+}
+
+/* ---- checkpoints ---- */
+
+sluice_status scan_state_keep(sluice *s, scan_state *v, const checkpoint *c)
+{
+    void *bytes;
+    size_t size;
+    sluice_status st = scan_state_pack(s, v, &bytes, &size);
+    if (st) return st;
+    st = checkpoint_write(s, c, bytes, size);
+    mem_free(bytes);
+    return st;
+}
+
+sluice_status scan_state_go_on(sluice *s, scan_state *v, const checkpoint *c, bool fresh, const sluice_pool *pool,
+                               const uint64_t *skip)
+{
+    sealed f = { 0 };
+    bool found;
+    if (fresh) checkpoint_remove(c);
+    sluice_status st = checkpoint_load(s, c, &f, &found);
+    if (st || !found) return st;
+    st = scan_state_merge(s, v, pool, skip, f.body, f.bytes);
+    if (st) st = sluice_hint(s, sluice_note(s, st, "'%s'", c->path), "--fresh starts over");
+    else
+        log_line(s, SLUICE_INFO, "'%s' knows %lld of %lld rows: going on from there", c->path,
+                 (long long)spans_rows(&v->done), (long long)v->rows);
+    sealed_release(&f);
     return st;
 }

@@ -8,6 +8,7 @@
 #define SCAN_STATE_H
 
 #include "candidates.h"
+#include "checkpoint.h"
 #include "pool.h"
 #include "spans.h"
 
@@ -42,7 +43,6 @@ void scan_state_release(scan_state *v);
 
 void quarantine_add(quarantine *q, int64_t row);
 void seen_add(seen *v, const float *score, int64_t n);
-bool scan_state_complete(const scan_state *v);
 
 /* The state as bytes, the same whatever order its rows came in; mem_free(*out_bytes).  v goes on as before. */
 sluice_status scan_state_pack(sluice *s, scan_state *v, void **out_bytes, size_t *out_size);
@@ -51,5 +51,11 @@ sluice_status scan_state_pack(sluice *s, scan_state *v, void **out_bytes, size_t
  * rows already; v is then good for nothing but release.  skip [rows]: rows that may not be picked. */
 sluice_status scan_state_merge(sluice *s, scan_state *v, const sluice_pool *pool, const uint64_t *skip,
                                const void *bytes, size_t size);
+
+/* What v knows goes to the checkpoint c; and what an earlier call kept there becomes known to v, fresh: is removed.  Where c is
+ * zeroed nothing is kept, so that nothing comes back. */
+sluice_status scan_state_keep(sluice *s, scan_state *v, const checkpoint *c);
+sluice_status scan_state_go_on(sluice *s, scan_state *v, const checkpoint *c, bool fresh, const sluice_pool *pool,
+                               const uint64_t *skip);
 
 #endif

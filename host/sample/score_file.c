@@ -219,18 +219,12 @@ out:
 
 /* ---- the file, and how it goes on ---- */
 
+/* Rows first, then the state that says so. */
 static sluice_status keep(sluice *s, void *user)
 {
-    sluice_status st = SLUICE_OK;
     scoring *e = user;
-    void *bytes = NULL;
-    size_t size;
-    TRY(outfile_sync(s, e->file)); /* before the state that says so */
-    TRY(scan_state_pack(s, &e->state, &bytes, &size));
-    TRY(checkpoint_write(s, &e->kept, bytes, size));
-out:
-    mem_free(bytes);
-    return st;
+    sluice_status st = outfile_sync(s, e->file);
+    return st ? st : scan_state_keep(s, &e->state, &e->kept);
 }
 
 static sluice_status start_checkpoint(sluice *s, scoring *e, json_t *inputs)
@@ -241,29 +235,18 @@ static sluice_status start_checkpoint(sluice *s, scoring *e, json_t *inputs)
         json_pack("{s:s, s:s, s:o}", "sluice", sluice_version(), "task", "score", "inputs", json_copy(inputs));
     sluice_status st = checkpoint_init(s, &e->kept, a->checkpoint, path_base(a->out), identity, a->checkpoint_s);
     json_decref(identity);
-    if (!st && a->fresh) checkpoint_remove(&e->kept);
     return st;
 }
 
-/* What an earlier call kept: rows are written in order, so those that are done are the first. */
+/* Rows are written in order, so those that an earlier call has done are the first. */
 static sluice_status go_on(sluice *s, scoring *e)
 {
-    sluice_status st = SLUICE_OK;
-    sealed f = { 0 };
-    bool found;
     const spans *done = &e->state.done;
-    TRY(checkpoint_load(s, &e->kept, &f, &found));
-    if (!found) goto out;
-    st = scan_state_merge(s, &e->state, e->pool, NULL, f.body, f.bytes);
-    if (!st && (done->count > 1 || (done->count && done->at[0].first)))
-        st = sluice_fail(s, SLUICE_E_FORMAT, "the state of the scan is damaged: its rows are not the first ones");
-    if (st) st = sluice_hint(s, sluice_note(s, st, "'%s'", e->kept.path), "--fresh starts over");
-    else
-        log_line(s, SLUICE_INFO, "'%s' knows %lld of %lld rows: going on from there", e->kept.path,
-                 (long long)spans_rows(done), (long long)e->pool->rows);
-out:
-    sealed_release(&f);
-    return st;
+    sluice_status st = scan_state_go_on(s, &e->state, &e->kept, e->a.fresh, e->pool, NULL);
+    if (st || done->count == 0 || (done->count == 1 && done->at[0].first == 0)) return st;
+    return sluice_hint(
+        s, sluice_fail(s, SLUICE_E_FORMAT, "'%s' is damaged: its rows are not the first ones", e->kept.path),
+        "--fresh starts over");
 }
 
 static sluice_status open_rows(sluice *s, scoring *e)
@@ -329,7 +312,7 @@ static void close_rows(sluice *s, scoring *e, sluice_status st)
 static sluice_status plan(sluice *s, const scoring *e)
 {
     int64_t rows = e->pool->rows;
-    double block = rows < 1 << 16 ? (double)rows : 1 << 16;
+    double block = rows < BLOCK_ROWS ? (double)rows : BLOCK_ROWS;
     return plan_make(s,
                      &(plan_facts){ .pool = e->pool,
                                     .src = &e->src,

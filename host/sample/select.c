@@ -294,37 +294,19 @@ sluice_status selection_start(sluice *s, selection *e)
 
 sluice_status selection_keep(sluice *s, void *user)
 {
-    sluice_status st = SLUICE_OK;
     selection *e = user;
-    void *bytes = NULL;
-    size_t size;
-    TRY(scan_state_pack(s, &e->state, &bytes, &size));
-    TRY(checkpoint_write(s, &e->p->kept, bytes, size));
-out:
-    mem_free(bytes);
+    sluice_status st = scan_state_keep(s, &e->state, &e->p->kept);
     if (!st || s->cancelled) return st;
     log_line(s, SLUICE_WARNING, "the checkpoint stays as it was: %s", s->error);
     s->error[0] = 0;
     return SLUICE_OK;
 }
 
-/* What an earlier call kept. */
+/* What an earlier call kept, the root knows. */
 static sluice_status go_on(sluice *s, selection *e)
 {
-    sluice_status st = SLUICE_OK;
-    sealed f = { 0 };
-    bool found;
-    if (e->a.fresh) checkpoint_remove(&e->p->kept);
-    TRY(checkpoint_load(s, &e->p->kept, &f, &found));
-    if (!found) goto out;
-    st = scan_state_merge(s, &e->state, e->pool, e->out.bits, f.body, f.bytes);
-    if (st) st = sluice_hint(s, sluice_note(s, st, "'%s'", e->p->kept.path), "--fresh starts over");
-    else
-        log_line(s, SLUICE_INFO, "'%s' knows %lld of %lld rows: going on from there", e->p->kept.path,
-                 (long long)spans_rows(&e->state.done), (long long)e->pool->rows);
-out:
-    sealed_release(&f);
-    return st;
+    if (!comm_root(s)) return SLUICE_OK;
+    return scan_state_go_on(s, &e->state, &e->p->kept, e->a.fresh, e->pool, e->out.bits);
 }
 
 /* The rows that are asked for. */
@@ -369,7 +351,7 @@ static sluice_status know_rows(sluice *s, selection *e)
     TRY(selection_start(s, e));
     if (e->part_files) return parts_join(s, e);
     if (!selection_scans(e)) return spans_add(s, &e->state.done, range_of(e));
-    TRY(comm_agree(s, comm_root(s) ? go_on(s, e) : SLUICE_OK));
+    TRY(comm_agree(s, go_on(s, e)));
     TRY(scan(s, e));
 out:
     return st;
@@ -639,8 +621,7 @@ static sluice_status start_checkpoint(sluice *s, selection *e)
     if (!a->checkpoint) return SLUICE_OK;
     json_t *identity = selection_identity(e, true);
     const char *name = a->out && *path_base(a->out) ? path_base(a->out) : "picks";
-    sluice_status st = identity ? checkpoint_init(s, &e->p->kept, a->checkpoint, name, identity, a->checkpoint_s)
-                                : sluice_fail(s, SLUICE_E_MEMORY, "out of memory for a checkpoint");
+    sluice_status st = checkpoint_init(s, &e->p->kept, a->checkpoint, name, identity, a->checkpoint_s);
     json_decref(identity);
     return st;
 }
@@ -658,7 +639,7 @@ static sluice_status look_at_output(sluice *s, selection *e, bool *out_done)
     *out_done = done;
     if (!done || !comm_root(s)) return SLUICE_OK;
     log_line(s, SLUICE_INFO, "'%s' is there already, made from the same inputs", e->a.out);
-    checkpoint_clear(s, &e->p->kept);
+    if (!e->a.dry_run) checkpoint_clear(s, &e->p->kept);
 out:
     return st;
 }

@@ -129,9 +129,10 @@ json_t *compare_json(const curve *c, const comparison *list, int count)
 {
     json_t *pairs = json_array();
     for (const comparison *q = list; q < list + count; q++)
-        json_array_append_new(pairs,
-                              json_pack("{s:s, s:s, s:f, s:f, s:f}", "a", c->strategies[q->a], "b", c->strategies[q->b],
-                                        "difference", q->difference, "p", q->p, "holm", q->adjusted));
+        if (json_array_append_new(pairs, json_pack("{s:s, s:s, s:f, s:f, s:f}", "a", c->strategies[q->a], "b",
+                                                   c->strategies[q->b], "difference", q->difference, "p", q->p, "holm",
+                                                   q->adjusted)))
+            return json_decref(pairs), NULL;
     return pairs;
 }
 

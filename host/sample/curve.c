@@ -1,5 +1,6 @@
 /* curve.c - see curve.h. */
 #include "curve.h"
+#include "page.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -200,11 +201,8 @@ char *curve_table(sluice *s, const curve *c)
     char *text = NULL;
     size_t bytes = 0;
     FILE *f = open_memstream(&text, &bytes);
-    sluice_status st = f ? put_tables(s, f, c) : SLUICE_OK;
-    bool whole = f && !ferror(f);
-    if (f) whole &= fclose(f) == 0;
-    if (!st && whole) return text;
-    if (!st) sluice_fail(s, SLUICE_E_MEMORY, "out of memory for the table");
-    free(text);
+    if (f && put_tables(s, f, c) == SLUICE_OK) return page_take(s, f, &text);
+    if (f) fclose(f), free(text);
+    else sluice_fail(s, SLUICE_E_MEMORY, "out of memory for the table");
     return NULL;
 }

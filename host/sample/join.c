@@ -42,8 +42,9 @@ static sluice_status read_set(sluice *s, joined *j, int at)
     TRY_NEW(path, mem_format(s, "%s/%s/summary.json", j->folder, j->names[at]));
     j->set[at] = json_load_file(path, 0, &why);
     if (!j->set[at]) FAIL(E_FORMAT, "'%s': %s", path, why.text);
+    json_int_t seeds = json_integer_value(json_object_get(j->set[at], "seeds"));
     if (!json_is_array(json_object_get(j->set[at], "strategies")) ||
-        json_integer_value(json_object_get(j->set[at], "seeds")) < 1)
+        !json_array_size(json_object_get(j->set[at], "strategies")) || seeds < 1 || seeds > INT32_MAX / j->count)
         FAIL(E_FORMAT, "'%s' is not the summary of a simulation", path);
 out:
     mem_free(path);
@@ -67,7 +68,10 @@ static bool comparable(const joined *j, int set)
     for (int i = 0; i < n; i++) {
         const char *name = name_of(j, set, i), *first = name_of(j, 0, i);
         if (!name || !first || strcmp(name, first) != 0) return false;
-        if (json_array_size(json_object_get(strategy_of(j, set, i), "areas")) != (size_t)seeds) return false;
+        const json_t *areas = json_object_get(strategy_of(j, set, i), "areas");
+        if (json_array_size(areas) != (size_t)seeds) return false;
+        for (int k = 0; k < seeds; k++)
+            if (!json_is_number(json_array_get(areas, (size_t)k))) return false;
     }
     return true;
 }
@@ -223,41 +227,40 @@ static json_t *json_areas(const joined *j, int strategy)
     return areas;
 }
 
-static void print_json(FILE *f, const joined *j)
+static json_t *summary_of(const joined *j)
 {
     json_t *sets = json_array(), *strategies = json_array();
     for (int k = 0; k < j->count; k++) json_array_append_new(sets, json_string(j->names[k]));
     for (int i = 0; i < j->curve.strategy_count; i++)
-        json_array_append_new(strategies,
-                              json_pack("{s:s, s:f, s:f, s:o}", "name", j->curve.strategies[i], "rank", j->rank[i],
-                                        "area", mean_area(j, i, -1), "areas", json_areas(j, i)));
-    json_t *all = json_pack("{s:o, s:i, s:o, s:o}", "sets", sets, "seeds", j->curve.seeds / j->count, "strategies",
-                            strategies, "pairs", compare_json(&j->curve, j->all, j->pairs));
-    json_dumpf(all, f, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    json_decref(all);
+        if (json_array_append_new(strategies,
+                                  json_pack("{s:s, s:f, s:f, s:o}", "name", j->curve.strategies[i], "rank", j->rank[i],
+                                            "area", mean_area(j, i, -1), "areas", json_areas(j, i))))
+            return json_decref(sets), json_decref(strategies), NULL;
+    return json_pack("{s:o, s:i, s:o, s:o}", "sets", sets, "seeds", j->curve.seeds / j->count, "strategies", strategies,
+                     "pairs", compare_json(&j->curve, j->all, j->pairs));
 }
 
 typedef void printer(FILE *f, const joined *j);
 
-static sluice_status print_text(sluice *s, const joined *j, printer *print, char **out_text)
+static char *print_text(sluice *s, const joined *j, printer *print)
 {
     char *text = NULL;
     size_t bytes = 0;
     FILE *f = open_memstream(&text, &bytes);
-    if (!f) return sluice_fail(s, SLUICE_E_MEMORY, "out of memory for a report");
-    print(f, j);
-    *out_text = page_take(s, f, &text);
-    return *out_text ? SLUICE_OK : SLUICE_E_MEMORY;
+    if (f) {
+        print(f, j);
+        return page_take(s, f, &text);
+    }
+    sluice_fail(s, SLUICE_E_MEMORY, "out of memory for a report");
+    return NULL;
 }
 
-static sluice_status write_one(sluice *s, const joined *j, const char *name, printer *print)
+/* Takes text, NULL: there was no memory for it. */
+static sluice_status write_one(sluice *s, const joined *j, const char *name, char *text)
 {
-    sluice_status st = SLUICE_OK;
-    char *text = NULL, *path;
-    TRY_NEW(path, mem_format(s, "%s/%s", j->folder, name));
-    TRY(print_text(s, j, print, &text));
-    TRY(file_write(s, path, text, strlen(text)));
-out:
+    sluice_status st = SLUICE_E_MEMORY;
+    char *path = text ? mem_format(s, "%s/%s", j->folder, name) : NULL;
+    if (path) st = file_write(s, path, text, strlen(text));
     mem_free(path);
     free(text);
     return st;
@@ -288,11 +291,11 @@ sluice_status sluice_simulate_join(sluice *s, const char *folder, const char *co
     TRY(read_sets(s, &j));
     assert(j.curve.strategies);
     TRY(compare_sets(s, &j));
-    TRY(write_one(s, &j, "table.md", print_table));
-    TRY(write_one(s, &j, "summary.json", print_json));
-    TRY(write_one(s, &j, "report.html", print_page));
+    TRY(write_one(s, &j, "table.md", print_text(s, &j, print_table)));
+    TRY(write_one(s, &j, "summary.json", page_json(s, summary_of(&j))));
+    TRY(write_one(s, &j, "report.html", print_text(s, &j, print_page)));
     TRY(write_run(s, &j));
-    if (out_table) TRY(print_text(s, &j, print_table, out_table));
+    if (out_table) TRY_NEW(*out_table, print_text(s, &j, print_table));
 out:
     joined_release(&j);
     if (st) sluice_note(s, st, "cannot join simulations in '%s'", folder);

@@ -62,3 +62,11 @@ char *page_take(sluice *s, FILE *f, char **text)
     sluice_fail(s, SLUICE_E_MEMORY, "out of memory for the report");
     return NULL;
 }
+
+char *page_json(sluice *s, json_t *j)
+{
+    char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+    json_decref(j);
+    if (!text) sluice_fail(s, SLUICE_E_MEMORY, "out of memory for the summary");
+    return text;
+}

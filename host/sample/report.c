@@ -309,7 +309,7 @@ static json_t *json_summary(sluice *s, const report *r)
         double self = 0;
         for (int k = 0; k < c->seeds; k++) self += curve_at(c, i, k, c->rounds)->self_trained / c->seeds;
         if (c->self_trained) json_object_set_new(q, "self_trained", json_real(self));
-        json_array_append_new(strategies, q);
+        if (json_array_append_new(strategies, q)) return json_decref(strategies), NULL;
     }
     if (compare_strategies(s, c, -1, &list, &count)) return json_decref(strategies), NULL;
     json_t *pairs = compare_json(c, list, count);
@@ -318,14 +318,7 @@ static json_t *json_summary(sluice *s, const report *r)
                      "rounds", c->rounds, "full", curve_full(c)->accuracy, "strategies", strategies, "pairs", pairs);
 }
 
-char *report_json(sluice *s, const report *r)
-{
-    json_t *j = json_summary(s, r);
-    char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
-    json_decref(j);
-    if (!text) sluice_fail(s, SLUICE_E_MEMORY, "out of memory for the summary");
-    return text;
-}
+char *report_json(sluice *s, const report *r) { return page_json(s, json_summary(s, r)); }
 
 sluice_status report_classes(sluice *s, const report *r, const char *path)
 {

@@ -15,11 +15,10 @@ enum { ASK_NEXT, ASK_LEAVE, ASK_STOP }; /* what a rank says to the root that dea
 enum { NOTHING_LEFT = -1 };
 
 /* What every rank shows the others at the start of a call. */
-typedef enum call { CALL_AGREE, CALL_BROADCAST, CALL_SHARE, CALL_GATHER, CALL_BEST, CALL_SUM } call;
+typedef enum call { CALL_AGREE, CALL_BROADCAST, CALL_SHARE, CALL_GATHER, CALL_SUM } call;
 typedef struct header {
     int32_t status, call;
     uint64_t bytes;
-    comm_best best;
 } header;
 
 struct comm {
@@ -32,8 +31,6 @@ int comm_rank(const sluice *s) { return s->comm ? s->comm->t.rank : 0; }
 int comm_size(const sluice *s) { return s->comm ? s->comm->t.size : 1; }
 int sluice_rank(const sluice *s) { return comm_rank(s); }
 int sluice_ranks(const sluice *s) { return comm_size(s); }
-int comm_local_rank(const sluice *s) { return s->comm ? s->comm->t.local_rank : 0; }
-int comm_local_size(const sluice *s) { return s->comm ? s->comm->t.local_size : 1; }
 
 comm *comm_leave(sluice *s)
 {
@@ -253,23 +250,6 @@ sluice_status comm_share(sluice *s, const void *mine, size_t bytes, void **out_a
 sluice_status comm_gather(sluice *s, const void *mine, size_t bytes, void **out_all, size_t *at)
 {
     return s->comm ? collect(s, mine, bytes, out_all, at, false) : copy_mine(s, mine, bytes, out_all, at);
-}
-
-/* ---- reductions: the record travels in the header ---- */
-
-sluice_status comm_find_best(sluice *s, comm_best *best)
-{
-    if (!s->comm) return SLUICE_OK;
-    sluice_status st = exchange(s, (header){ .call = CALL_BEST, .best = *best });
-    if (st) return st;
-    *best = (comm_best){ .index = -1 };
-    for (int i = 0; i < s->comm->t.size; i++) {
-        const comm_best *b = &s->comm->all[i].best;
-        if (b->index < 0) continue;
-        if (best->index < 0 || b->value > best->value || (b->value == best->value && b->index < best->index))
-            *best = *b;
-    }
-    return SLUICE_OK;
 }
 
 sluice_status comm_sum(sluice *s, int64_t *values, int64_t count)

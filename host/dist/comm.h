@@ -30,8 +30,6 @@ bool comm_describe(char *text, size_t bytes);
 
 int comm_rank(const sluice *s); /* 0 .. size - 1 */
 int comm_size(const sluice *s);
-int comm_local_rank(const sluice *s); /* among the ranks of this machine */
-int comm_local_size(const sluice *s);
 static inline bool comm_root(const sluice *s) { return comm_rank(s) == 0; }
 
 /* From here on s is alone, until comm_rejoin(): what is called in between is no business of the other ranks. */
@@ -49,19 +47,12 @@ sluice_status comm_broadcast_block(sluice *s, void **data, size_t *bytes);
  * NULL).  *out_all is for mem_free(); at [size + 1] is where each one's bytes start, or NULL. */
 sluice_status comm_share(sluice *s, const void *mine, size_t bytes, void **out_all, size_t *at);
 sluice_status comm_gather(sluice *s, const void *mine, size_t bytes, void **out_all, size_t *at);
-/* The largest value over all ranks, among equals the lowest index; a rank without one says index -1, and so does the
- * result when nobody has one. */
-typedef struct comm_best {
-    int64_t index;
-    float value;
-} comm_best;
-sluice_status comm_find_best(sluice *s, comm_best *best);
 sluice_status comm_sum(sluice *s, int64_t *values, int64_t count); /* over all ranks, in place */
 
 /* Items 0 .. count-1 given out one at a time to whichever rank asks; the root answers when it is asked (deal_poll, at
  * least at each of its own items).  ahead: a rank asks for its next item when it begins one, so that it need not wait for
  * a root that is at work; where items are few and long, that would take them from others.  Between begin and end no other call of this header.  Every rank calls deal_end, also
- * after a failure, which ends the dealing for all. */
+ * after a failure, which ends the dealing for all; and all have agreed just before that they begin. */
 typedef struct deal {
     int64_t count, next;
     int left;   /* root: ranks that are not at the end */

@@ -13,7 +13,6 @@ typedef struct comm_table {
     uint64_t abi;
     char library[128];                                       /* "Open MPI v4.1.4" */
     int rank, size;                                          /* of all processes */
-    int local_rank, local_size;                              /* of those on this machine */
     int (*exchange)(const void *mine, void *all, int bytes); /* bytes of every rank, in the order of ranks, to all */
     int (*broadcast)(void *data, size_t bytes, int from);
     int (*sum)(int64_t *values, size_t count); /* element by element over all ranks, in place, to all */

@@ -151,7 +151,7 @@ sluice_status selection_scan_shared(sluice *s, selection *e, pool_scan *scan)
     scan->progress = &h.progress;
     for (bool left = true; left;) {
         h.began = clock_seconds();
-        TRY(share_known(s, &h));
+        TRY(comm_agree(s, share_known(s, &h)));
         st = scan_turn(s, &h);
         bool stopped = st == SLUICE_E_CANCELLED;
         TRY(comm_agree(s, stopped ? SLUICE_OK : st));

@@ -248,6 +248,13 @@ static sluice_status begin_folder(sluice *s, simulation *e, bool *out_done, char
     return st;
 }
 
+static sluice_status hold_pools(sluice *s, simulation *e, const sluice_pool *pool)
+{
+    sluice_status st = held_pool_init(s, &e->pool, pool, s->mem_bytes / 2);
+    if (!st) st = held_pool_init(s, &e->test, e->a.test, s->mem_bytes / 4);
+    return st ? st : resident_begin(s, e->pool.pool);
+}
+
 static sluice_status run(sluice *s, simulation *e, const sluice_pool *pool, char **out_table)
 {
     sluice_status st = SLUICE_OK;
@@ -262,9 +269,7 @@ static sluice_status run(sluice *s, simulation *e, const sluice_pool *pool, char
     json_object_set_new(e->inputs, "hash", json_string(e->digest));
     TRY(begin_folder(s, e, &done, out_table));
     if (done) goto out;
-    TRY(held_pool_init(s, &e->pool, pool, s->mem_bytes / 2));
-    TRY(held_pool_init(s, &e->test, e->a.test, s->mem_bytes / 4));
-    TRY(resident_begin(s, e->pool.pool));
+    TRY(comm_agree(s, hold_pools(s, e, pool))); /* before any rank waits for another's question */
     if (comm_size(s) > 1) TRY(rounds_of_ranks(s, e));
     if (!comm_root(s)) goto out;
     for (int i = 0; i < e->a.seeds; i++) TRY(rounds_of_seed(s, e, i, -1));

@@ -167,7 +167,6 @@ static int refuse(int code, char *why, size_t why_bytes)
 static int join(comm_table *out, char *why, size_t why_bytes)
 {
     int already = 0, level, code = MPI_Initialized(&already);
-    MPI_Comm here;
     if (!already && !can_be_reached(why, why_bytes)) return -1;
     if (!already && !code) code = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level);
     if (code) return refuse(code, why, why_bytes);
@@ -175,10 +174,6 @@ static int join(comm_table *out, char *why, size_t why_bytes)
     if ((code = MPI_Comm_dup(MPI_COMM_WORLD, &world))) return refuse(code, why, why_bytes);
     MPI_Comm_set_errhandler(world, MPI_ERRORS_RETURN);
     MPI_Comm_rank(world, &out->rank), MPI_Comm_size(world, &out->size);
-    code = MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, out->rank, MPI_INFO_NULL, &here);
-    if (code) return refuse(code, why, why_bytes);
-    MPI_Comm_rank(here, &out->local_rank), MPI_Comm_size(here, &out->local_size);
-    MPI_Comm_free(&here);
     return 0;
 }
 

@@ -71,7 +71,7 @@ static sluice_status run(cli *c)
     a.head = model.heads[0], a.logits = model.logits, a.probs = model.probs;
     if (model.head_count > 1)
         a.committee = (const sluice_head *const *)model.heads + 1, a.committee_count = model.head_count - 1;
-    if (!o.dry_run) progress_measure(c->s, a.logits ? a.logits : a.probs ? a.probs : pool);
+    if (!o.dry_run && cli_speaks()) progress_measure(c->s, a.logits ? a.logits : a.probs ? a.probs : pool);
     TRY(sluice_score(c->s, pool, &a));
     if (o.dry_run) {
         put_plan(pool, &plan, NULL, 0, o.json);

@@ -284,9 +284,9 @@ void log_summary(const sluice *s)
 void progress_show(void *user, const sluice_progress *p)
 {
     (void)user;
+    if (show.json && !common.quiet) heart_hear(p);
     if (common.quiet || !cli_speaks()) return;
     bool end = p->done >= p->total;
-    if (show.json) heart_hear(p);
     if (show.terminal) {
         if (end) progress_clear();
         else put_bar(p);

@@ -66,10 +66,10 @@ void sluice_close(sluice *s)
 
 void sluice_get_usage(const sluice *s, sluice_usage *out_usage)
 {
-    size_t size = out_usage->size < sizeof s->usage ? out_usage->size : sizeof s->usage;
-    memcpy(out_usage, &s->usage, size);
-    out_usage->size = size;
-    out_usage->devices = s->devices > 1 ? s->devices : 1;
+    sluice_usage u = s->usage;
+    u.size = out_usage->size < sizeof u ? out_usage->size : sizeof u;
+    u.devices = s->devices > 1 ? s->devices : 1;
+    memcpy(out_usage, &u, u.size);
 }
 
 const char *sluice_error(const sluice *s) { return s ? s->error : "out of memory"; }

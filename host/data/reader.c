@@ -118,7 +118,7 @@ static bool go_direct(const reader *r, size_t row)
     double bytes = 0;
     for (int i = 0; i < r->pool->shard_count; i++)
         if (!r->pool->shards[i].memory) bytes += (double)r->pool->shards[i].file_bytes;
-    return bytes > (double)memory_available();
+    return bytes > 0 && bytes > (double)memory_available();
 }
 
 /* Blocks of about 16 MiB in a few buffers; less memory makes the blocks smaller, then the buffers fewer.  Where shards are

@@ -107,7 +107,7 @@ out:
 
 /* ---- their vectors ---- */
 
-int64_t references_width(const references *r, space where)
+static int64_t references_width(const references *r, space where)
 {
     return where == SPACE_HEAD ? head_feature_width(r->head) : r->pool->width;
 }

@@ -37,7 +37,6 @@ sluice_status references_labelled(sluice *s, references *r, space where, const r
 sluice_status references_draw(sluice *s, const references *r, row_set *out_set);
 sluice_status references_sample(sluice *s, references *r, space where, const row_set **out_set);
 
-int64_t references_width(const references *r, space where);
 sluice_entry references_entry(const references *r, int64_t row); /* without a key */
 void entries_sort_by_hash(sluice_entry *e, int64_t n);
 /* set->x [n, d] of the rows of set->entry. */

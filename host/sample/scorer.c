@@ -173,10 +173,10 @@ out:
     return st;
 }
 
-sluice_status scorer_labelled(sluice *s, const scorer *q, const scorer_inputs *in, bool targets,
+sluice_status scorer_labelled(sluice *s, const scorer *q, const scorer_inputs *in, space where, bool targets,
                               const row_set **out_set)
 {
-    sluice_status st = references_labelled(s, in->refs, SPACE_UNIT, out_set);
+    sluice_status st = references_labelled(s, in->refs, where, out_set);
     if (st) return st;
     if ((*out_set)->n == 0)
         return sluice_hint(

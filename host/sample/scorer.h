@@ -103,8 +103,8 @@ void landmarks_release(landmarks *l);
 /* Squared distances ascending of rows x [n, d] to the k nearest: distance [n, k], index [n, k] scratch. */
 sluice_status landmarks_nearest(sluice *s, const scorer *q, int part, const landmarks *l, const float *x, int64_t n,
                                 int64_t k, float *distance, int32_t *index);
-/* Labelled rows as unit vectors; E_USAGE without any, or without classes where they are wanted. */
-sluice_status scorer_labelled(sluice *s, const scorer *q, const scorer_inputs *in, bool targets,
+/* Labelled rows; E_USAGE without any, or without classes where they are wanted. */
+sluice_status scorer_labelled(sluice *s, const scorer *q, const scorer_inputs *in, space where, bool targets,
                               const row_set **out_set);
 int scorer_classes(const scorer_inputs *in); /* of the source or the labels; 0: not known */
 /* Share of sorted [n] below v, equal ones counted half. */

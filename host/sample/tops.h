@@ -12,7 +12,6 @@ typedef struct top_plan {
     int count;
     candidates **to;            /* [count] whose tops they are */
     column *from;               /* [count] their scores */
-    unsigned reads;             /* READS() of all of these */
     int64_t rows;               /* the most that a block has */
     const uint64_t *ids, *skip; /* of the pool's rows, as op top takes them */
 } top_plan;

@@ -131,7 +131,7 @@ static sluice_status fit_both(sluice *s, scorer *q, const scorer_inputs *in, boo
     double *tied = NULL, *total = NULL, *mean = NULL, *centre = NULL, fourth;
     int64_t *count = NULL, groups = 0, one;
     gaussians *g;
-    TRY(scorer_labelled(s, q, in, true, &set));
+    TRY(scorer_labelled(s, q, in, SPACE_UNIT, true, &set));
     int64_t d = set->d, m = set->n;
     for (int64_t i = 0; i < m; i++)
         if (set->target[i] >= groups) groups = set->target[i] + 1;

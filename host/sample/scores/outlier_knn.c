@@ -24,7 +24,7 @@ static sluice_status fit(sluice *s, scorer *q, const scorer_inputs *in)
     const row_set *set;
     if (q->value[0] > MOST_ASKED || q->value[0] != (double)(int64_t)q->value[0])
         FAIL(E_USAGE, "'%s': k is a whole number up to %d", q->name, MOST_ASKED);
-    TRY(scorer_labelled(s, q, in, false, &set));
+    TRY(scorer_labelled(s, q, in, SPACE_UNIT, false, &set));
     TRY_NEW(q->state, NEW(s, 1, landmarks));
     TRY(landmarks_init(s, q->state, set->x, set->n, set->d));
     q->facts[0] = q->scratch = neighbours(q, in, set->n);

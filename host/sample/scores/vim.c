@@ -204,8 +204,7 @@ static sluice_status fit(sluice *s, scorer *q, const scorer_inputs *in)
     fitting f = { 0 };
     vim *v;
     if (!h) FAIL(E_USAGE, "'%s' measures by the last layer of a head: give --head", q->name);
-    TRY(scorer_labelled(s, q, in, false, &set));
-    TRY(references_labelled(s, in->refs, SPACE_HEAD, &set));
+    TRY(scorer_labelled(s, q, in, SPACE_HEAD, false, &set));
     TRY_NEW(v, NEW(s, 1, vim));
     q->state = v;
     v->h = h, v->d = head_feature_width(h);

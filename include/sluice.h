@@ -304,8 +304,8 @@ typedef struct sluice_select_args {
                         1e-6 (equal rows) to 2; 0: off */
     const int64_t *like; /* rows that similarity compares with; they are never picked */
     int64_t like_count;
-    /* Further heads [committee_count], of head's classes and width: with it they are the passes of bald, variation-ratio
-     * and flips.  All else, predictions too, is head's; rows that any of them was trained on are never picked. */
+    /* Further heads [committee_count], of head's classes and width: with it they are the passes of bald,
+     * variation-ratio, flips and dropquery.  All else, predictions too, is head's; rows that any of them was trained on are never picked. */
     const sluice_head *const *committee;
     int committee_count;
     /* shards > 0: scan the shard-th (from 0) of so many parts of the pool, and write to out what is then known, for

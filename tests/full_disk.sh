@@ -14,7 +14,6 @@ cd "$folder" && mkdir disk && mount -t tmpfs -o size=512k none disk || exit 1
 failed=0
 "$make" npy pool.npy rows=4000 width=16
 "$make" labels labels.csv rows=4000 every=5
-"$make" labels all.csv rows=4000 every=1
 "$sluice" train pool.npy --labels labels.csv --l2 1 --out head.safetensors --quiet || exit 1
 
 # full NAME ARGUMENTS...: the outputs are named disk/NAME.*

@@ -11,7 +11,7 @@ static struct {
     double l2, rate, pseudo_threshold;
     int64_t seed, epochs, batch, patience;
     bool force;
-} o = { .layers = "linear", .class_weights = "none", .optimizer = "adamw", .pseudo_threshold = 0.8 };
+} o = { .layers = "linear", .class_weights = "none", .optimizer = "adamw" };
 
 static const cli_opt opts[] = {
     { "labels", 0, CLI_PATH, "FILE", &o.labels, "id,label csv, .npy of ints (-1: none) or idx", .required = true },
@@ -27,7 +27,7 @@ static const cli_opt opts[] = {
     { "patience", 0, CLI_INT, "N", &o.patience, "layer lines: stop after N epochs without gain, 0: 10", 0, 1e6 },
     { "loss-log", 0, CLI_PATH, "FILE", &o.loss_log, "layer lines: csv of the loss of each epoch" },
     { "pseudo", 0, CLI_LIST, "POOL", &o.pseudo, "linear: self-training, rows the head is sure of become labels too" },
-    { "pseudo-threshold", 0, CLI_NUMBER, "P", &o.pseudo_threshold, "the confidence that is sure enough", 1e-6, 1 },
+    { "pseudo-threshold", 0, CLI_NUMBER, "P", &o.pseudo_threshold, "the confidence that is sure enough, 0: 0.8", 0, 1 },
     { "pool", 0, CLI_LIST, "POOL", &o.pool, "the same as a plain POOL argument", .alias = "features" },
     { "ids", 0, CLI_PATH, "FILE", &o.in.ids, "one id a row, .txt .csv .npy" },
     { "tensor", 0, CLI_WORD, "NAME", &o.in.tensor, "which tensor of a .safetensors" },
@@ -77,6 +77,7 @@ static sluice_status run(cli *c)
                             .patience = (int)o.patience,
                             .loss_log = o.loss_log,
                             .pseudo_threshold = o.pseudo_threshold };
+    if (o.pseudo_threshold > 0 && !o.pseudo.count) REFUSE(E_USAGE, "--pseudo-threshold belongs to --pseudo POOL");
     TRY(check_output(c, o.out, false));
     if (o.loss_log) TRY(check_output(c, o.loss_log, false));
     TRY(open_pool(c, &o.pool, &o.in, &pool));

@@ -14,7 +14,7 @@ SLUICE=$(realpath -e "$1") && TOOL_MAKE=$(realpath -e "$2") || exit 2
 shift 2
 export SLUICE TOOL_MAKE LC_ALL=C TZ=UTC NO_COLOR=1 TERM=dumb
 export OMP_NUM_THREADS=1      # small jobs are faster so, and cases that test threads say --threads
-unset SLUICE_CPU SLUICE_PLUGIN_DIR "${!SLURM_@}" "${!PMI_@}" "${!PMIX_@}" "${!OMPI_COMM_@}"
+unset SLUICE_CPU SLUICE_PLUGIN_DIR SLUICE_READER SLUICE_HEARTBEAT_S SLUICE_NO_LIBRARIES "${!SLURM_@}" "${!PMI_@}" "${!PMIX_@}" "${!OMPI_COMM_@}"
 folder=$(mktemp -d) || exit 1
 trap 'chmod -R u+w "$folder"; rm -rf "$folder"' EXIT
 passed=0 failed=0 skipped=0

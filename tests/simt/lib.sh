@@ -14,7 +14,7 @@ failed=0 checks=0
 wrong() { echo "WRONG: $*" >&2; failed=$((failed + 1)); }
 
 # What a manifest says but for the run: inputs, hashes, counts, rows not scored.
-facts() { sed '/^  "run"/,$d' "$1/manifest.json"; }
+facts() { sed '/^  "run": {/,/^  }/d' "$1/manifest.json"; }
 
 # run_parts NAME...: functions; the exit code of all.
 run_parts() {

@@ -185,7 +185,7 @@ tops() {
     "$make" groups big.groups rows=$rows
     "$make" ids out.txt rows=500 first=7000
     "$sluice" train big.npy --labels big.csv --out big.safetensors --quiet --devices cpu 2>/dev/null
-    local columns=(--strategy least-confidence,margin,ratio,entropy,energy)
+    local columns=(--strategy "least-confidence,margin,ratio,entropy,energy")
     back=130000
     tops_like "all scores" big "${columns[@]}" -k 40 --labels big.csv
     tops_like "ids of text" big "${columns[@]}" -k 100 --ids big.txt --exclude out.txt

@@ -23,9 +23,8 @@ picks() {
         --quiet --force --out "$1" "${@:5}" 2>err || wrong "$1, ${*:4}: $(cat err)"
 }
 
-# equal WHAT HEAD STRATEGIES POOL OPTIONS...: GPUs and CPU.  The CPU's are kept for the next that asks the same.
+# equal WHAT HEAD STRATEGIES POOL OPTIONS...: GPUs and CPU.  The CPU's are kept in folder $want for the next that asks the same.
 equal() {
-    local want
     want=want.$2.$(printf '%s ' "${@:3}" | cksum | cut -d' ' -f1)
     [ -d "$want" ] || picks "$want" "${@:2}" --devices cpu
     rm -rf got
@@ -70,8 +69,9 @@ devices() {
             SLUICE_SIMT_DEVICES=$n SLUICE_SIMT_SCHEDULE=$schedule equal "$n devices, $schedule" linear "$all" shards
         done
     done
+    local shards=$want
     SLUICE_SIMT_DEVICES=2 SLUICE_SIMT_ORDER=random:3 equal "2 devices, threads in any order" mlp "$plain" shards
-    cmp <(cut -d, -f2 "$(echo want.linear.*)/kcenter.csv") <(picks one.csv linear kcenter pool.npy --devices cpu && cut -d, -f2 one.csv) >&2 || wrong "shards and one file"
+    cmp <(cut -d, -f2 "$shards/kcenter.csv") <(picks one.csv linear kcenter pool.npy --devices cpu && cut -d, -f2 one.csv) >&2 || wrong "shards and one file"
 }
 
 # Rows that find no room on a device: blocks are scored in pieces, and the CPU runs the rule.

@@ -53,8 +53,10 @@ mkdir elsewhere && mv pool.npy elsewhere/ && touch elsewhere/pool.npy
 identical whole.csv picks.csv
 mv elsewhere/pool.npy .
 [ ! -e ck ] || echo "WRONG: the checkpoint is still there"
-# Finished: nothing is scanned, and a checkpoint of the same run goes, of another stays.
+# Finished: nothing is scanned, and a checkpoint of the same run goes, of another stays.  A dry run removes nothing.
 cp -r kept ck
+s --strategy margin -k 30 --out picks.csv --dry-run >/dev/null 2>&1
+diff -r kept ck || echo "WRONG: a dry run touched the checkpoint"
 s --strategy margin -k 30 --out picks.csv; echo "exit $?"
 [ ! -e ck ] || echo "WRONG: the checkpoint is still there"
 cp -r kept ck && mv ck/picks.csv.state ck/entropy.csv.state
@@ -70,6 +72,8 @@ cp -r scores.npy.ckpt kept-scores
 rm scores.npy.ckpt/scores.npy.rows
 fails 65 score pool.npy --head head.safetensors --score margin,logits --out scores.npy | masked
 rm -r scores.npy.ckpt && cp -r kept-scores scores.npy.ckpt
+sluice score pool.npy --head head.safetensors --score margin,logits --out scores.npy --dry-run --fresh >/dev/null
+diff -r kept-scores scores.npy.ckpt || echo "WRONG: a dry run touched the checkpoint"
 fails 65 score pool.npy --head head.safetensors --score margin --out scores.npy | masked
 sluice score pool.npy --head head.safetensors --score margin,logits --out scores.npy --threads 2 2>&1 | masked
 identical whole-scores.npy scores.npy

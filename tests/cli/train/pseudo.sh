@@ -32,4 +32,5 @@ make npy wide.npy rows=10 width=13
 fails 65 train pool.npy --labels labels.csv --pseudo wide.npy --out no.safetensors --quiet
 fails 2 train pool.npy --labels labels.csv --pseudo pool.npy --layers mlp:8,relu,linear --out no.safetensors --quiet
 fails 2 train pool.npy --labels labels.csv --pseudo pool.npy --pseudo-threshold 1.5 --out no.safetensors --quiet
+fails 2 train pool.npy --labels labels.csv --pseudo-threshold 0.9 --out no.safetensors --quiet
 fails 66 train pool.npy --labels labels.csv --pseudo gone.npy --out no.safetensors --quiet

@@ -1,5 +1,6 @@
 /* bench.c - see bench.h. */
 #include "bench.h"
+#include "top_state.h"
 
 #include <dlfcn.h>
 #include <math.h>
@@ -110,14 +111,6 @@ void bench_top_add(sluice *s, bench_top *t, const float *score, int64_t n, int64
     }
 }
 
-static int in_order(const void *x, const void *y)
-{
-    const sluice_entry *a = x, *b = y;
-    if (a->key != b->key) return a->key > b->key ? -1 : 1;
-    if (a->hash != b->hash) return a->hash < b->hash ? -1 : 1;
-    return (a->id > b->id) - (a->id < b->id);
-}
-
 void bench_top_fetch(sluice *s, bench_top *t)
 {
     sluice_entry *entries = t->host.entries;
@@ -125,7 +118,7 @@ void bench_top_fetch(sluice *s, bench_top *t)
     bench_from_device(s, &t->host, t->state, sizeof t->host);
     t->host.entries = entries;
     bench_from_device(s, entries, t->entries, (size_t)t->host.count * sizeof *entries);
-    qsort(entries, (size_t)t->host.count, sizeof *entries, in_order);
+    top_sort(entries, t->host.count);
 }
 
 void bench_top_release(sluice *s, bench_top *t)

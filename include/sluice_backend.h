@@ -260,7 +260,7 @@ typedef struct sluice_op_accumulate_args {
  * Integers: exact whatever the order. */
 typedef enum sluice_kernel { SLUICE_GAUSS, SLUICE_HAT } sluice_kernel;
 typedef struct sluice_op_gain_args {
-    sluice_view x, y;    /* p <= 2^22 */
+    sluice_view x, y;    /* p <= 2^21 */
     const float *packed; /* y packed as weights [p, d] */
     sluice_kernel kernel;
     float scale;         /* > 0 (SLUICE_GAUSS), >= 0 (SLUICE_HAT) */

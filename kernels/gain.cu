@@ -44,7 +44,7 @@ sluice_status cuda_op_gain(sluice_exec *x, const sluice_op_gain_args *a)
     const float *kept = r.in(a->kept, a->y.rows), *weight = r.in(a->weight, a->y.rows);
     int64_t *out = r.inout(a->gain, a->x.rows);
     dim3 grid = blocks(a->x.rows, TILE);
-    grid.y = blocks(a->y.rows, TILE).x; /* p <= 2^22: at most 65,536 */
+    grid.y = blocks(a->y.rows, TILE).x; /* p <= 2^21: at most 32,768 */
     r.launch(gain, grid, THREADS, 0, rows, covered, a->kernel, a->scale, kept, weight, out);
     return r.end();
 }

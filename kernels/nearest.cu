@@ -11,8 +11,9 @@ using distances::THREADS;
 using distances::TILE;
 enum {
     DIGITS = 256,
-    FEW = 1024,      /* references: their keys fit shared memory, and each finds its rank by counting */
-    MOST_SHARES = 64 /* of the references, for k = 1: blocks enough where rows are few */
+    FEW = 1024,         /* references: their keys fit shared memory, and each finds its rank by counting */
+    MOST_TILES = 65535, /* a grid's limit but for x */
+    MOST_SHARES = 64    /* of the references, for k = 1: blocks enough where rows are few */
 };
 const size_t piece_bytes = (size_t)64 << 20; /* distances at a time */
 
@@ -164,6 +165,7 @@ void find_one(op_run &r, const sluice_view &x, const sluice_view &y, float *dist
 void find_some(op_run &r, const sluice_view &x, const sluice_view &y, int64_t k, float *distance, int32_t *index)
 {
     int64_t n = x.rows, m = y.rows, most = (int64_t)(piece_bytes / sizeof(float)) / m / TILE * TILE;
+    if (most > MOST_TILES * (int64_t)TILE) most = MOST_TILES * (int64_t)TILE;
     int64_t piece = most > (int64_t)TILE ? (most < n ? most : n) : (int64_t)TILE;
     float *all = r.scratch<float>(piece * m);
     uint64_t *kept = r.scratch<uint64_t>(m > FEW ? piece * k : 0);

@@ -413,8 +413,8 @@ static void cut_is(sluice *s, const char *line, const int64_t shape[3], int64_t 
     if (!case_is("the cut of a batch: %s, %d rows, devices: %d", line, (int)batch, s->devices)) return;
     CHECK_OK(s, head_new(s, line, shape, 10, names, &h));
     team_cut got = team_cut_of(s, h, batch, 0);
-    CHECK(got.rows == want.rows && got.blocks == want.blocks && got.slots == want.slots && got.seats == want.seats,
-          "blocks of %d rows: %d, %d each on %d devices", (int)got.rows, got.blocks, got.slots, got.seats);
+    CHECK(got.rows == want.rows && got.slots == want.slots && got.seats == want.seats,
+          "blocks of %d rows: %d each on %d devices", (int)got.rows, got.slots, got.seats);
     sluice_head_free(h);
 }
 
@@ -427,17 +427,16 @@ static void cuts(void)
         sluice *s = devices_open(n);
         int slots = (CUT + n - 1) / n, seats = (CUT + slots - 1) / slots;
         if (!s) continue;
-        cut_is(s, "mlp:512,relu,linear", flat, 64, (team_cut){ .rows = 64, .blocks = 1, .slots = 1, .seats = 1 });
-        cut_is(s, "mlp:4096,relu,linear", flat, 4000, (team_cut){ .rows = 4000, .blocks = 1, .slots = 1, .seats = 1 });
-        cut_is(s, "mlp:4096,relu,linear", flat, 4100,
-               (team_cut){ .rows = 520, .blocks = CUT, .slots = slots, .seats = seats });
-        cut_is(s, "conv3:64,relu,gap,linear", image, 72, (team_cut){ .rows = 72, .blocks = 1, .slots = 1, .seats = 1 });
+        cut_is(s, "mlp:512,relu,linear", flat, 64, (team_cut){ .rows = 64, .slots = 1, .seats = 1 });
+        cut_is(s, "mlp:4096,relu,linear", flat, 4000, (team_cut){ .rows = 4000, .slots = 1, .seats = 1 });
+        cut_is(s, "mlp:4096,relu,linear", flat, 4100, (team_cut){ .rows = 520, .slots = slots, .seats = seats });
+        cut_is(s, "conv3:64,relu,gap,linear", image, 72, (team_cut){ .rows = 72, .slots = 1, .seats = 1 });
         cut_is(s, "conv3:64,relu,conv3:64,relu,gap,linear", image, 64,
-               (team_cut){ .rows = 8, .blocks = CUT, .slots = slots, .seats = seats });
+               (team_cut){ .rows = 8, .slots = slots, .seats = seats });
         sluice_close(s);
     }
     sluice *s = tier_open(tier_count() - 1, 1);
-    cut_is(s, "mlp:4096,relu,linear", flat, 65536, (team_cut){ .rows = 65536, .blocks = 1, .slots = 1, .seats = 1 });
+    cut_is(s, "mlp:4096,relu,linear", flat, 65536, (team_cut){ .rows = 65536, .slots = 1, .seats = 1 });
     sluice_close(s);
 }
 

@@ -319,8 +319,8 @@ static sluice_status check_gain(sluice *s, const sluice_op_gain_args *a)
     CHECKED(check_f32(s, "gain: y", &a->y));
     REQUIRE(a->x.cols == a->y.cols, E_SHAPE, "gain: rows of %lld values against rows of %lld", (ll)a->x.cols,
             (ll)a->y.cols);
-    REQUIRE(a->y.rows <= (int64_t)1 << 22, E_SHAPE, "gain: %lld rows might overflow a sum, at most %d do not",
-            (ll)a->y.rows, 1 << 22);
+    REQUIRE(a->y.rows <= (int64_t)1 << 21, E_SHAPE, "gain: %lld rows might overflow a sum, at most %d do not",
+            (ll)a->y.rows, 1 << 21);
     REQUIRE(a->scale > 0 || (a->kernel == SLUICE_HAT && a->scale == 0), E_USAGE, "gain: a scale of %g",
             (double)a->scale);
     REQUIRE((a->packed && a->kept) || !a->y.rows, E_SHAPE, "gain: an array is missing");

@@ -75,7 +75,7 @@ sluice_status head_copy(sluice *s, const sluice_head *h, sluice_head **out)
         TRY_NEW(to->mean, RAW(s, h->in_width, float));
         memcpy(to->mean, h->mean, (size_t)h->in_width * sizeof(float));
     }
-    to->scale = h->scale, to->temperature = h->temperature;
+    to->scale = h->scale, to->temperature = h->temperature, to->l2 = h->l2;
 out:
     return st;
 }

@@ -71,7 +71,7 @@ sluice_status layer_line_parse(sluice *s, const char *line, const int64_t in_sha
 void layer_weights(const layer *l, int64_t *out_rows, int64_t *out_cols);
 /* Zeroed w and b for every layer that has weights and no tensors yet. */
 sluice_status head_tensors(sluice *s, sluice_head *h);
-/* Layers, weights, names, mean, scale and temperature, not yet prepared; without what it was trained on.  *out_head is there
+/* Layers, weights, names, mean, scale, temperature and C, not yet prepared; without what it was trained on.  *out_head is there
  * and to be freed after a failure too. */
 sluice_status head_copy(sluice *s, const sluice_head *h, sluice_head **out_head);
 /* Packs weights and folds mean and scale (in double, rounded once); call after tensors change. */

@@ -143,23 +143,6 @@ out:
     return st;
 }
 
-/* "balanced": rows / (classes * rows of the class). */
-static sluice_status weigh_classes(training *r)
-{
-    sluice_status st = SLUICE_OK;
-    const train_set *t = r->t;
-    int64_t *count = NULL;
-    if (!r->a->class_weights) return SLUICE_OK;
-    TRY_NEW(count, NEW(r->s, t->classes, int64_t));
-    TRY_NEW(r->class_weight, RAW(r->s, t->classes, float));
-    for (int64_t i = 0; i < r->train_rows; i++) count[t->target[r->order[i]]]++;
-    for (int j = 0; j < t->classes; j++)
-        r->class_weight[j] = (float)((double)r->train_rows / ((double)t->classes * (double)count[j]));
-out:
-    mem_free(count);
-    return st;
-}
-
 /* ---- schedule ---- */
 
 /* 60 for up to 500 labels, a fifth less at each doubling: 12 for 60,000. */
@@ -468,7 +451,7 @@ static sluice_status fit(training *r, int blocks)
     TRY(head_tensors(s, r->h));
     TRY(standardise(r));
     TRY(split(r));
-    TRY(weigh_classes(r));
+    TRY(weigh_classes(s, r->a->class_weights, r->t->target, r->order, r->train_rows, r->t->classes, &r->class_weight));
     head_start(r->h, r->a->seed);
     r->cut = team_cut_of(s, r->h, at_most(r->batch, r->train_rows), blocks);
     TRY(seat_all(r));

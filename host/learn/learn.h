@@ -17,8 +17,7 @@ typedef struct train_set {
     uint64_t fingerprint;
 } train_set;
 
-/* train.c: drops classes without labels, lets one of the other two fit, records the rows.
- * blocks: of a batch on devices (team.h), 0: by its work. */
+/* train.c: drops classes without labels, lets one of the other two fit, records the rows. */
 sluice_status train_head(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head);
 /* The same, and where a->pseudo is given in *out_self what self-training makes of it; NULL: in its place. */
 sluice_status train_heads(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_self,
@@ -27,6 +26,11 @@ sluice_status train_heads(sluice *s, const train_set *t, const sluice_train_args
 sluice_status train_both(sluice *s, const sluice_pool *pool, const sluice_train_args *a, sluice_head **out_self,
                          sluice_head **out_head);
 sluice_status train_linear(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head **out_head);
+/* "balanced": m / (classes * rows of the class), of rows order [m] of target, NULL: the first m.  *out [classes], NULL without
+ * a rule. */
+sluice_status weigh_classes(sluice *s, const char *rule, const int32_t *target, const int64_t *order, int64_t m,
+                            int classes, float **out);
+/* blocks: of a batch on devices (team.h), 0: by its work. */
 sluice_status train_layers(sluice *s, const train_set *t, const sluice_train_args *a, int blocks,
                            sluice_head **out_head);
 

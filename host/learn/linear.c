@@ -302,22 +302,6 @@ static sluice_status fit_all(linear_run *r, linear_fit *fit)
     return lbfgs_fit(r->s, fit);
 }
 
-/* *out [classes], NULL without a rule. */
-static sluice_status weigh_classes(sluice *s, const char *rule, const int32_t *target, int64_t m, int classes,
-                                   float **out)
-{
-    sluice_status st = SLUICE_OK;
-    float *weight;
-    *out = NULL;
-    if (!rule) return SLUICE_OK;
-    TRY_NEW(weight, NEW(s, classes, float));
-    *out = weight;
-    for (int64_t i = 0; i < m; i++) weight[target[i]] += 1;
-    for (int j = 0; j < classes; j++) weight[j] = (float)((double)m / ((double)classes * (double)weight[j]));
-out:
-    return st;
-}
-
 static sluice_status describe(const linear_run *r, const sluice_train_args *a, const linear_fit *fit, sluice_head *h)
 {
     sluice_status st = SLUICE_OK;
@@ -373,7 +357,7 @@ sluice_status train_linear(sluice *s, const train_set *t, const sluice_train_arg
     linear_run r = { .s = s, .t = t, .c = a->l2 > 0 ? a->l2 : NO_FOLD_C, .path = json_array() };
     linear_fit fit;
     TRY(measure(&r));
-    TRY(weigh_classes(s, a->class_weights, t->target, t->m, t->classes, &r.class_weight));
+    TRY(weigh_classes(s, a->class_weights, t->target, NULL, t->m, t->classes, &r.class_weight));
     TRY_NEW(r.w, NEW(s, t->classes * t->width, float));
     TRY_NEW(r.b, NEW(s, t->classes, float));
     TRY(lay_out(&r, a->seed));
@@ -392,7 +376,7 @@ sluice_status linear_refit(sluice *s, sluice_head *h, float *x, int32_t *target,
     seated_rows rows = { 0 };
     float *class_weight = NULL;
     int64_t d = h->in_width;
-    TRY(weigh_classes(s, class_weights, target, m, h->classes, &class_weight));
+    TRY(weigh_classes(s, class_weights, target, NULL, m, h->classes, &class_weight));
     TRY(seated_rows_init(&rows, s, seats_for(s, m, d, h->classes), x, target, m, d, class_weight, h->classes));
     TRY(seated_rows_send(&rows, m));
     fit->rows = &rows, fit->m = m, fit->w = h->layers[0].w, fit->b = h->layers[0].b;

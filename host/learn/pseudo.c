@@ -9,9 +9,9 @@
  * What the head believes says nothing about how well it believes: temperature, held-out logits and the record of rows
  * trained on stay those of the labels. */
 #include "learn.h"
+#include "top_state.h"
 
 #include <jansson.h>
-#include <math.h> /* NAN */
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,8 +27,9 @@ typedef struct self_training {
     const train_set *t;
     const sluice_train_args *a;
     sluice_head *h;
-    uint64_t *labelled; /* bit row % 64 of word row / 64 of the pool */
-    sluice_top_state sure;
+    uint64_t *labelled;    /* bit row % 64 of word row / 64 of the pool */
+    sluice_top_state sure; /* tag: the class */
+    double threshold;
     int64_t confident; /* before too many were left out */
     float *x;          /* [m + sure, width] */
     int32_t *target;
@@ -84,23 +85,16 @@ out:
     return st;
 }
 
-/* score [n]: the confidence of rows from first on; those that are sure get equal scores, which leaves their order to the hash. */
-static sluice_status take_piece(self_training *z, int64_t first, int64_t n, float *score)
+/* Rows from first on.  Those that are sure have equal keys, which leaves their order to the hash. */
+static void take_piece(self_training *z, int64_t first, int64_t n, const float *confidence, const float *prediction)
 {
-    const sluice_pool *pool = z->a->pseudo;
-    double threshold = z->a->pseudo_threshold > 0 ? z->a->pseudo_threshold : THRESHOLD;
-    for (int64_t i = 0; i < n; i++) {
-        bool sure = (double)score[i] >= threshold; /* not where it is NaN */
-        z->confident += sure && !is_labelled(z, first + i);
-        score[i] = sure ? 0 : NAN;
+    for (int64_t row = first; row < first + n; row++) {
+        if (!((double)confidence[row - first] >= z->threshold) || is_labelled(z, row)) continue; /* NaN: not sure */
+        sluice_entry e = top_entry(z->sure.seed, sluice_pool_id64(z->a->pseudo, row), row, ex_order_key(0));
+        e.tag = (uint32_t)prediction[row - first];
+        z->confident++;
+        top_add(&z->sure, e);
     }
-    return sluice_op_top(z->s, &(sluice_op_top_args){ .count = 1,
-                                                      .score = (const float *[]){ score },
-                                                      .ids = pool->ids ? pool->ids + first : NULL,
-                                                      .n = n,
-                                                      .first_row = first,
-                                                      .skip = z->labelled,
-                                                      .state = &z->sure });
 }
 
 static sluice_status find_sure(self_training *z)
@@ -109,27 +103,28 @@ static sluice_status find_sure(self_training *z)
     sluice *s = z->s;
     const sluice_pool *pool = z->a->pseudo;
     int64_t piece = PIECE_FLOATS / (pool->width + 1) + 1, *row = NULL;
-    float *x = NULL, *confidence = NULL;
+    float *x = NULL, *confidence = NULL, *prediction = NULL;
     progress g;
     TRY(mark_labelled(z));
     TRY(room_for_sure(z));
     TRY_NEW(row, RAW(s, piece, int64_t));
     TRY_NEW(confidence, RAW(s, piece, float));
+    TRY_NEW(prediction, RAW(s, piece, float));
     TRY_NEW(x, mem_raw(s, piece, (size_t)pool->width * sizeof *x));
     progress_begin(&g, "self-train", "rows", pool->rows);
     for (int64_t first = 0; first < pool->rows; first += piece) {
         int64_t n = pool->rows - first < piece ? pool->rows - first : piece;
         for (int64_t i = 0; i < n; i++) row[i] = first + i;
         TRY(pool_gather(s, pool, row, n, x));
-        TRY(head_scan(s, z->h, sluice_rows(x, SLUICE_F32, n, pool->width), &(sluice_scores){ .confidence = confidence },
-                      NULL));
-        TRY(take_piece(z, first, n, confidence));
+        TRY(head_scan(s, z->h, sluice_rows(x, SLUICE_F32, n, pool->width),
+                      &(sluice_scores){ .confidence = confidence, .prediction = prediction }, NULL));
+        take_piece(z, first, n, confidence, prediction);
         TRY(progress_step(s, &g, first + n, (double)(first + n) * (double)pool->width * sizeof *x));
     }
     progress_end(s, &g);
-    TRY(sluice_op_top(s, &(sluice_op_top_args){ .count = 1, .state = &z->sure, .finish = 1 }));
+    top_finish(&z->sure);
 out:
-    mem_free(row), mem_free(confidence), mem_free(x);
+    mem_free(row), mem_free(confidence), mem_free(prediction), mem_free(x);
     return st;
 }
 
@@ -147,21 +142,17 @@ static sluice_status gather(self_training *z)
     sluice *s = z->s;
     const train_set *t = z->t;
     int64_t n = z->sure.count, d = t->width, *row = NULL;
-    float *said = NULL;
     TRY_NEW(z->x, mem_raw(s, t->m + n, (size_t)d * sizeof *z->x));
     TRY_NEW(z->target, RAW(s, t->m + n, int32_t));
     TRY_NEW(row, RAW(s, n, int64_t));
-    TRY_NEW(said, RAW(s, n, float));
     memcpy(z->x, t->x, (size_t)(t->m * d) * sizeof *z->x);
     memcpy(z->target, t->target, (size_t)t->m * sizeof *z->target);
     for (int64_t i = 0; i < n; i++) row[i] = z->sure.entries[i].row;
     TRY(pool_gather(s, z->a->pseudo, row, n, z->x + t->m * d));
-    TRY(head_scan(s, z->h, sluice_rows(z->x + t->m * d, SLUICE_F32, n, d), &(sluice_scores){ .prediction = said },
-                  NULL));
-    for (int64_t i = 0; i < n; i++) z->target[t->m + i] = (int32_t)said[i];
+    for (int64_t i = 0; i < n; i++) z->target[t->m + i] = (int32_t)z->sure.entries[i].tag;
     for (int64_t i = 0; i < t->m + n; i++) standardise(z->h, z->x + i * d);
 out:
-    mem_free(row), mem_free(said);
+    mem_free(row);
     return st;
 }
 
@@ -175,8 +166,7 @@ static sluice_status record(const self_training *z, const linear_fit *fit)
     json_t *all = z->h->trained ? json_loads(z->h->trained, 0, NULL) : json_object();
     snprintf(pool, sizeof pool, "%016llx", (unsigned long long)z->a->pseudo->fingerprint);
     json_t *own = json_pack("{s:I, s:I, s:f, s:s, s:f, s:i, s:f}", "rows", (json_int_t)z->sure.count, "confident",
-                            (json_int_t)z->confident, "threshold",
-                            z->a->pseudo_threshold > 0 ? z->a->pseudo_threshold : THRESHOLD, "pool", pool, "C", fit->l2,
+                            (json_int_t)z->confident, "threshold", z->threshold, "pool", pool, "C", fit->l2,
                             "iterations", fit->iterations, "objective", fit->objective);
     if (!json_object_set_new(all, "pseudo", own)) text = json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(9));
     if (!text) FAIL(E_MEMORY, "out of memory");
@@ -211,6 +201,7 @@ out:
 sluice_status self_train(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head *h)
 {
     self_training z = { .s = s, .t = t, .a = a, .h = h };
+    z.threshold = a->pseudo_threshold > 0 ? a->pseudo_threshold : THRESHOLD;
     sluice_status st = run(&z);
     mem_free(z.labelled), mem_free(z.sure.entries), mem_free(z.x), mem_free(z.target);
     return st;

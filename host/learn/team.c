@@ -38,13 +38,13 @@ static int blocks_of(const sluice_head *h, int64_t batch)
 
 team_cut team_cut_of(const sluice *s, const sluice_head *h, int64_t batch, int blocks)
 {
-    team_cut c = { batch, batch, 1, 1, 1 };
+    team_cut c = { batch, batch, 1, 1 };
     if (!on_device(s)) return c;
     if (blocks == 0) blocks = blocks_of(h, batch);
     if (blocks > 1) c.rows = parts(parts(batch, blocks), IMAGES) * IMAGES;
-    c.blocks = (int)parts(batch, c.rows);
-    c.slots = (int)parts(c.blocks, s->devices);
-    c.seats = (int)parts(c.blocks, c.slots);
+    int64_t all = parts(batch, c.rows);
+    c.slots = (int)parts(all, s->devices);
+    c.seats = (int)parts(all, c.slots);
     return c;
 }
 

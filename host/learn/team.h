@@ -11,8 +11,8 @@
 
 /* How batches of a head are cut and dealt. */
 typedef struct team_cut {
-    int64_t batch, rows;      /* of a batch, of a block; the last may have fewer */
-    int blocks, slots, seats; /* of a batch; of a seat; devices that take part */
+    int64_t batch, rows; /* of a batch, of a block; the last may have fewer */
+    int slots, seats;    /* blocks of a seat; devices that take part */
 } team_cut;
 
 /* blocks: how many are wanted, 0: by the work that a batch is. */

@@ -68,6 +68,22 @@ out:
     return st;
 }
 
+sluice_status weigh_classes(sluice *s, const char *rule, const int32_t *target, const int64_t *order, int64_t m,
+                            int classes, float **out)
+{
+    sluice_status st = SLUICE_OK;
+    int64_t *count = NULL;
+    *out = NULL;
+    if (!rule) return SLUICE_OK;
+    TRY_NEW(count, NEW(s, classes, int64_t));
+    TRY_NEW(*out, RAW(s, classes, float));
+    for (int64_t i = 0; i < m; i++) count[target[order ? order[i] : i]]++;
+    for (int j = 0; j < classes; j++) (*out)[j] = (float)((double)m / ((double)classes * (double)count[j]));
+out:
+    mem_free(count);
+    return st;
+}
+
 /* self-trained, in a copy where out_self asks for both. */
 static sluice_status go_on_alone(sluice *s, const train_set *t, const sluice_train_args *a, sluice_head *h,
                                  sluice_head **out_self)
@@ -76,7 +92,6 @@ static sluice_status go_on_alone(sluice *s, const train_set *t, const sluice_tra
     sluice_head *copy = NULL;
     if (!out_self) return self_train(s, t, a, h);
     TRY(head_copy(s, h, &copy));
-    copy->l2 = h->l2;
     TRY(head_prepare(s, copy));
     TRY(self_train(s, t, a, copy));
     *out_self = copy, copy = NULL;

@@ -239,9 +239,10 @@ sluice_status outfile_end(sluice *s, outfile *f, sluice_status st)
 
 sluice_status file_write(sluice *s, const char *path, const void *data, size_t bytes)
 {
-    outfile *f;
+    outfile *f = NULL;
     sluice_status st = outfile_open(s, path, true, &f);
-    return st ? st : outfile_end(s, f, outfile_write(s, f, data, bytes));
+    if (!st) st = outfile_write(s, f, data, bytes);
+    return outfile_end(s, f, st);
 }
 
 void outfile_leave(outfile *f)

@@ -5,6 +5,7 @@
  * temporary, they are written as they are. */
 #include "core.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -241,8 +242,9 @@ sluice_status file_write(sluice *s, const char *path, const void *data, size_t b
 {
     outfile *f = NULL;
     sluice_status st = outfile_open(s, path, true, &f);
-    if (!st) st = outfile_write(s, f, data, bytes);
-    return outfile_end(s, f, st);
+    if (st) return st;
+    assert(f);
+    return outfile_end(s, f, outfile_write(s, f, data, bytes));
 }
 
 void outfile_leave(outfile *f)
